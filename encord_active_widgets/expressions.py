@@ -1,0 +1,113 @@
+"""Expressions on tags, for use in any filter beside plain `pl.col(...)`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+from collections.abc import Sequence
+
+import polars as pl
+import polars.selectors as cs
+
+from .errors import InputError
+from .schema import CONTENT_HASH, ORDINAL, TAGS
+from .store.rows import decode_rows
+
+UNTAGGED_COLUMN = "__untagged__"
+_TAG_PREFIX = "__tag__"
+_NOT_SEARCHED = (CONTENT_HASH, "mode", "encoding")
+
+
+def tagged(*names: str) -> pl.Expr:
+    """Rows that carry all the given tags.
+
+    Works on any frame with a column `tags: List(String)`, such as `view.df`; inside
+    `project.filter` it reads a Boolean column instead and is about as fast as one.
+
+    >>> pl.DataFrame({"tags": [["a"], []]}).filter(tagged("a")).height
+    1
+    """
+    if not names:
+        return ~untagged()
+    expr = _one(names[0])
+    for name in names[1:]:
+        expr = expr & _one(name)
+    return expr
+
+
+def untagged() -> pl.Expr:
+    """Rows that carry no tag."""
+    return pl.col(TAGS).list.len() == 0
+
+
+def contains(text: str, columns: Sequence[str] | None = None) -> pl.Expr:
+    """Rows where a text column holds `text`, ignoring case.
+
+    Parameters
+    ----------
+    text : str
+        What to look for, taken literally.
+    columns : sequence of str, optional
+        Where to look; by default every text column but hashes and modes.
+    """
+    chosen = cs.by_name(*columns) if columns else cs.string() - cs.by_name(*_NOT_SEARCHED, require_all=False)
+    found = chosen.cast(pl.String).str.to_lowercase().str.contains(text.lower(), literal=True)
+    return pl.any_horizontal(found.fill_null(False))
+
+
+def rows(encoding: str, data: str) -> pl.Expr:
+    """Rows of a frozen selection, as `explorer.code` prints it: an encoding and base64 bytes.
+
+    Raises
+    ------
+    InputError
+        The text is no encoded selection.
+    """
+    try:
+        ordinals = decode_rows(encoding, base64.b64decode(data, validate=True))
+    except (binascii.Error, TypeError) as error:
+        raise InputError("A frozen selection is not readable.", "Freeze the selection again.") from error
+    return pl.col(ORDINAL).is_in(pl.Series(ordinals, dtype=pl.UInt32).implode())
+
+
+def _one(name: str) -> pl.Expr:
+    return pl.col(TAGS).list.contains(name)
+
+
+def tag_column(name: str) -> str:
+    """Name the Boolean column that stands for a tag inside a query."""
+    return f"{_TAG_PREFIX}{name}"
+
+
+def _json(expr: pl.Expr) -> str:
+    return expr.meta.serialize(format="json")
+
+
+def with_tag_columns(expr: pl.Expr, names: Sequence[str]) -> pl.Expr:
+    """Rewrite `tagged` and `untagged` inside `expr` to the Boolean columns.
+
+    Both forms mean the same; this one avoids building a list per row. Polars writes an
+    expression as JSON, in which a sub-expression is a substring.
+    """
+    if TAGS not in expr.meta.root_names():
+        return expr
+    text = _json(expr)
+    before = text
+    for name in names:
+        text = text.replace(_json(_one(name)), _json(pl.col(tag_column(name))))
+    text = text.replace(_json(untagged()), _json(pl.col(UNTAGGED_COLUMN)))
+    if text == before:
+        return expr
+    return pl.Expr.deserialize(io.StringIO(text), format="json")
+
+
+def tree(expr: pl.Expr) -> object:
+    """Return the expression as Polars' own JSON tree."""
+    return json.loads(_json(expr))
+
+
+def from_tree(node: object) -> pl.Expr:
+    """Build an expression from a JSON tree."""
+    return pl.Expr.deserialize(io.StringIO(json.dumps(node)), format="json")

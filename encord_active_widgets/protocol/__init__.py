@@ -1,0 +1,3 @@
+"""What the browser and Python say to each other; testable without a notebook."""
+
+PROTOCOL_VERSION = 1

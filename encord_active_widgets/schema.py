@@ -1,0 +1,217 @@
+"""The tables of a project: column names, dtypes and keys. The only place that spells them.
+
+Delta Lake gives unsigned integers back as signed ones and keeps no row order, so every
+frame is cast to its schema on the way in and out, and sorted by its key when read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+FORMAT_VERSION = 1
+"""Version of the folder layout; a newer one is refused, an older one migrated."""
+
+UTC_MICROSECONDS = pl.Datetime("us", "UTC")
+
+# Levels: what one row of an explorer is.
+ITEM = "item"
+OBJECT = "object"
+CLASSIFICATION = "classification"
+
+# Label kinds.
+KIND_BOX = "box"
+KIND_CLASSIFICATION = "classification"
+
+# Columns that code in several rooms names.
+ITEM_ID = "item_id"
+LABEL_ID = "label_id"
+ORDINAL = "ordinal"
+CONTENT_HASH = "content_hash"
+URI = "uri"
+CLASS_NAME = "class_name"
+TAGS = "tags"
+CHANGE_ID = "change_id"
+REVISION = "revision"
+KEY = "key"
+VECTOR = "vector"
+PHASH = "phash"
+DUPLICATE_GROUP = "duplicate_group"
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """Columns of one table, in order; `open` tables may carry further columns."""
+
+    name: str
+    columns: Mapping[str, pl.DataType | type[pl.DataType]]
+    key: str
+    open: bool = False
+    stored: Mapping[str, pl.DataType | type[pl.DataType]] = field(default_factory=dict)
+    """Columns whose dtype on disk differs, because Delta has no unsigned integers."""
+
+    def to_disk(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Cast a frame to what Delta can hold; missing columns become typed nulls."""
+        out = []
+        for name, dtype in self.columns.items():
+            disk = self.stored.get(name, dtype)
+            if name not in frame.columns:
+                out.append(pl.lit(None, dtype=disk).alias(name))
+            elif dtype == pl.UInt64:
+                out.append(pl.col(name).cast(pl.UInt64).reinterpret(signed=True))
+            else:
+                out.append(pl.col(name).cast(disk))
+        if self.open:
+            out.extend(_storable(frame, n) for n in frame.columns if n not in self.columns)
+        return frame.select(out)
+
+    def from_disk(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Cast a frame read from Delta back to the dtypes the code works with."""
+        out = []
+        for name, dtype in self.columns.items():
+            if name not in frame.columns:
+                out.append(pl.lit(None, dtype=dtype).alias(name))
+            elif dtype == pl.UInt64:
+                out.append(pl.col(name).cast(pl.Int64).reinterpret(signed=False))
+            else:
+                out.append(pl.col(name).cast(dtype))
+        if self.open:
+            out.extend(pl.col(n) for n in frame.columns if n not in self.columns)
+        return frame.select(out)
+
+    def empty(self) -> pl.DataFrame:
+        """Return a frame of no rows with this schema."""
+        return pl.DataFrame(schema=dict(self.columns))
+
+
+def _storable(frame: pl.DataFrame, name: str) -> pl.Expr:
+    """Cast a metadata column to a dtype that Delta's writer takes."""
+    dtype = frame.schema[name]
+    if dtype == pl.Null or isinstance(dtype, (pl.Categorical, pl.Enum)):
+        return pl.col(name).cast(pl.String)
+    if dtype in (pl.UInt8, pl.UInt16, pl.UInt32):
+        return pl.col(name).cast(pl.Int64)
+    if dtype == pl.UInt64:
+        return pl.col(name).cast(pl.Float64)
+    if isinstance(dtype, pl.Array):
+        return pl.col(name).cast(pl.List(dtype.inner))
+    if dtype == pl.Object:
+        return pl.col(name).map_elements(str, return_dtype=pl.String)
+    if isinstance(dtype, (pl.Duration, pl.Time)):
+        return pl.col(name).cast(pl.String)
+    return pl.col(name)
+
+
+ITEMS = TableSchema(
+    "items",
+    {
+        ITEM_ID: pl.String,
+        ORDINAL: pl.UInt32,
+        CONTENT_HASH: pl.String,
+        "frame": pl.Int32,
+        URI: pl.String,
+        "width": pl.Int32,
+        "height": pl.Int32,
+        "mode": pl.String,
+        "bytes": pl.Int64,
+        "modified_ns": pl.Int64,
+        "group": pl.String,
+        "added_at": UTC_MICROSECONDS,
+        CHANGE_ID: pl.String,
+        REVISION: pl.Int32,
+    },
+    key=ORDINAL,
+    open=True,
+    stored={ORDINAL: pl.Int64},
+)
+
+LABELS = TableSchema(
+    "labels",
+    {
+        LABEL_ID: pl.String,
+        ITEM_ID: pl.String,
+        ORDINAL: pl.UInt32,
+        "kind": pl.String,
+        CLASS_NAME: pl.String,
+        "x": pl.Float32,
+        "y": pl.Float32,
+        "w": pl.Float32,
+        "h": pl.Float32,
+        "angle": pl.Float32,
+        "track_id": pl.String,
+        "annotator": pl.String,
+        "source": pl.String,
+        "extra": pl.String,
+        CHANGE_ID: pl.String,
+    },
+    key=ORDINAL,
+    stored={ORDINAL: pl.Int64},
+)
+
+CHANGES = TableSchema(
+    "changes",
+    {
+        CHANGE_ID: pl.String,
+        "at": UTC_MICROSECONDS,
+        "cause": pl.String,
+        "code": pl.String,
+        "items": pl.Int64,
+        "labels": pl.Int64,
+        "problems": pl.Int64,
+    },
+    key="at",
+)
+
+EDITS = TableSchema(
+    "edits",
+    {
+        "edit_id": pl.String,
+        "seq": pl.Int64,
+        "at": UTC_MICROSECONDS,
+        "level": pl.String,
+        "kind": pl.String,
+        "encoding": pl.String,
+        "rows": pl.Binary,
+        "n": pl.Int64,
+        "payload": pl.String,
+        "undoes": pl.String,
+        "cause": pl.String,
+        "code": pl.String,
+    },
+    key="seq",
+)
+
+PROBLEMS = TableSchema(
+    "problems",
+    {
+        "stage": pl.String,
+        "where": pl.String,
+        "what": pl.String,
+        "why": pl.String,
+        "remedy": pl.String,
+        KEY: pl.String,
+    },
+    key="where",
+)
+
+EMBEDDING = TableSchema("embedding", {KEY: pl.String, VECTOR: pl.Binary}, key=KEY)
+
+PIXEL_METRICS = TableSchema(
+    "pixels",
+    {CONTENT_HASH: pl.String, "computed": pl.Int32, PHASH: pl.UInt64},
+    key=CONTENT_HASH,
+    open=True,
+    stored={PHASH: pl.Int64},
+)
+"""Metric values of an image's content. `computed` is the version of the pixel stage."""
+
+VALUES = TableSchema("values", {ORDINAL: pl.UInt32}, key=ORDINAL, open=True, stored={ORDINAL: pl.Int64})
+"""Metric values by row: neighbours, custom metrics."""
+
+HIDDEN_ITEM_COLUMNS = ("modified_ns", CHANGE_ID, REVISION)
+"""Bookkeeping that no user frame shows."""
+
+RESERVED_COLUMNS = frozenset([*ITEMS.columns, *LABELS.columns, TAGS, "note", PHASH, DUPLICATE_GROUP])
+"""Names that neither metadata nor a custom metric may take."""

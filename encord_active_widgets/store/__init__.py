@@ -1,0 +1,1 @@
+"""The project folder: Delta tables, the edit log, locks and durability."""

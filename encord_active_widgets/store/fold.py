@@ -1,0 +1,206 @@
+"""What the edit log says: tags, removals and saved filters as a fold over its entries.
+
+The log is append-only. Undo and redo are entries too, so every process that reads the same
+entries arrives at the same state.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .rows import decode_mask
+
+Mask = NDArray[np.bool_]
+
+UNDO = "undo"
+REDO = "redo"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One entry of the log. `payload` holds what its kind needs, see `fold`."""
+
+    edit_id: str
+    seq: int
+    level: str
+    kind: str
+    encoding: str
+    rows: bytes
+    n: int
+    payload: dict[str, Any]
+    undoes: str | None
+
+    @property
+    def text(self) -> str:
+        """Say in a few words what this edit did."""
+        noun = f"{self.n:,} {self.level}{'' if self.n == 1 else 's'}"
+        p = self.payload
+        if self.kind == "tag":
+            added, removed = p.get("add", []), p.get("remove", [])
+            parts = []
+            if added:
+                parts.append(f"tagged {noun} {_quoted(added)}")
+            if removed:
+                parts.append(f"untagged {noun} {_quoted(removed)}")
+            return " and ".join(parts)
+        if self.kind == "rename_tag":
+            verb = "merged" if p.get("merge") else "renamed"
+            return f'{verb} tag "{p["from"]}" {"into" if p.get("merge") else "to"} "{p["to"]}"'
+        if self.kind == "delete_tag":
+            return f'deleted tag "{p["name"]}"'
+        if self.kind == "create_tag":
+            return f'created tag "{p["name"]}"'
+        if self.kind == "color_tag":
+            return f'coloured tag "{p["name"]}"'
+        if self.kind == "remove":
+            return f"removed {noun} from the project"
+        if self.kind == "save_filter":
+            return f'saved filter "{p["name"]}"'
+        if self.kind == "delete_filter":
+            return f'deleted filter "{p["name"]}"'
+        return self.kind
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{n}"' for n in names)
+
+
+@dataclass
+class LevelEdits:
+    """Tags and removals of one level, `n` rows."""
+
+    n: int
+    tags: dict[str, Mask] = field(default_factory=dict)
+    colors: dict[str, str] = field(default_factory=dict)
+    removed: Mask | None = None
+
+    def grown(self, n: int) -> LevelEdits:
+        """Return the same edits over more rows."""
+        if n == self.n:
+            return self
+        pad = n - self.n
+
+        def wide(mask: Mask) -> Mask:
+            return np.concatenate([mask, np.zeros(pad, np.bool_)]) if pad > 0 else mask[:n]
+
+        return LevelEdits(
+            n,
+            {k: wide(v) for k, v in self.tags.items()},
+            dict(self.colors),
+            None if self.removed is None else wide(self.removed),
+        )
+
+
+@dataclass
+class Folded:
+    """The state the whole log leads to."""
+
+    levels: dict[str, LevelEdits] = field(default_factory=dict)
+    filters: dict[str, Any] = field(default_factory=dict)
+    done: list[Edit] = field(default_factory=list)
+    undone: list[Edit] = field(default_factory=list)
+
+    def level(self, name: str, n: int) -> LevelEdits:
+        """Return one level's edits over `n` rows."""
+        return self.levels.get(name, LevelEdits(n)).grown(n)
+
+
+def effective(edits: Iterable[Edit]) -> tuple[list[Edit], list[Edit]]:
+    """Walk the log and return the edits in force, and the undone ones that redo would bring back.
+
+    A fresh edit ends the possibility of redo, as in any editor.
+    """
+    done: list[Edit] = []
+    undone: list[Edit] = []
+    for edit in edits:
+        if edit.kind == UNDO:
+            _move(done, undone, edit.undoes)
+        elif edit.kind == REDO:
+            _move(undone, done, edit.undoes)
+        else:
+            done.append(edit)
+            undone.clear()
+    return done, undone
+
+
+def _move(source: list[Edit], target: list[Edit], edit_id: str | None) -> None:
+    for i in range(len(source) - 1, -1, -1):
+        if source[i].edit_id == edit_id:
+            target.append(source.pop(i))
+            return
+    # Not there: another process undid it first. Undoing twice changes nothing.
+
+
+def fold(edits: Iterable[Edit], sizes: dict[str, int]) -> Folded:
+    """Compute the state of a log; `sizes` gives the number of rows a level has."""
+    done, undone = effective(edits)
+    state = Folded(done=done, undone=undone)
+    for edit in done:
+        apply(state, edit, sizes.get(edit.level, 0))
+    return state
+
+
+def apply(state: Folded, edit: Edit, n: int) -> None:
+    """Apply one edit to `state` in place; masks are replaced, never written into."""
+    p = edit.payload
+    if edit.kind == "save_filter":
+        state.filters[p["name"]] = p["filter"]
+        return
+    if edit.kind == "delete_filter":
+        state.filters.pop(p["name"], None)
+        return
+    level = state.levels.get(edit.level, LevelEdits(n)).grown(n)
+    state.levels[edit.level] = level
+    tags, colors = level.tags, level.colors
+    if edit.kind == "tag":
+        mask = decode_mask(edit.encoding, edit.rows, n)
+        for name in p.get("add", []):
+            tags[name] = tags[name] | mask if name in tags else mask
+        for name in p.get("remove", []):
+            if name in tags:
+                tags[name] = tags[name] & ~mask
+    elif edit.kind == "create_tag":
+        tags.setdefault(p["name"], np.zeros(n, np.bool_))
+        if p.get("color"):
+            colors[p["name"]] = p["color"]
+    elif edit.kind == "delete_tag":
+        tags.pop(p["name"], None)
+        colors.pop(p["name"], None)
+    elif edit.kind == "color_tag":
+        if p.get("color"):
+            colors[p["name"]] = p["color"]
+        else:
+            colors.pop(p["name"], None)
+    elif edit.kind == "rename_tag":
+        _rename(level, p["from"], p["to"])
+    elif edit.kind == "remove":
+        mask = decode_mask(edit.encoding, edit.rows, n)
+        level.removed = mask if level.removed is None else level.removed | mask
+
+
+def _rename(level: LevelEdits, old: str, new: str) -> None:
+    """Rename a tag in its place, or merge it into one that exists."""
+    if old not in level.tags or old == new:
+        return
+    renamed: dict[str, Mask] = {}
+    for name, mask in level.tags.items():
+        if name == old and new in level.tags:
+            continue
+        renamed[new if name == old else name] = mask
+    if new in level.tags:
+        renamed[new] = level.tags[new] | level.tags[old]
+    level.tags = renamed
+    if old in level.colors:
+        color = level.colors.pop(old)
+        level.colors.setdefault(new, color)
+
+
+def parse_payload(text: str | None) -> dict[str, Any]:
+    """Read a payload; an empty one is an empty dict."""
+    return dict(json.loads(text)) if text else {}

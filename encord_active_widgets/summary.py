@@ -1,0 +1,91 @@
+"""What a project prints: counts, sizes, the worst issues and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from .schema import CLASS_NAME, DUPLICATE_GROUP, OBJECT
+
+if TYPE_CHECKING:
+    from .project import Project
+    from .state import Level
+
+_MEGAPIXEL = 1e6
+_LOW_SHARPNESS = 0.15
+_DARK = 0.2
+_BRIGHT = 0.9
+_MOST_TAGS = 6
+
+
+def describe(project: Project) -> str:
+    """Describe a project in a few lines of plain text."""
+    snapshot = project._snapshot()
+    level = snapshot.items
+    frame = level.frame if level.alive is None else level.frame.filter(pl.Series(level.alive))
+    lines = [f"Project {project.name!r} · {frame.height:,} images · {project.path}"]
+    lines += _sizes(frame)
+    lines += _labels(frame, snapshot.levels[OBJECT])
+    lines += _tags(level)
+    lines += _issues(frame)
+    problems = project.problems.height
+    if problems:
+        lines.append(f"  problems    {problems:,} listed in p.problems")
+    lines.append(f"  next        {_next(level, project)}")
+    return "\n".join(lines)
+
+
+def _sizes(frame: pl.DataFrame) -> list[str]:
+    known = frame.drop_nulls(["width", "height"]) if "width" in frame.columns else frame.clear()
+    if known.is_empty():
+        return []
+    small, large = known.sort("area")[0], known.sort("area")[-1]
+    total = (known["area"].cast(pl.Float64).sum() or 0) / _MEGAPIXEL
+    span = f"{small['width'][0]}×{small['height'][0]} to {large['width'][0]}×{large['height'][0]} px"
+    return [f"  size        {span}, {total:,.1f} megapixels in all"]
+
+
+def _labels(frame: pl.DataFrame, objects: Level) -> list[str]:
+    lines = []
+    if CLASS_NAME in frame.columns:
+        counts = frame[CLASS_NAME].value_counts(sort=True)
+        top = ", ".join(f"{c} {n:,}" for c, n in counts.head(5).iter_rows())
+        lines.append(f"  classes     {counts.height:,}: {top}{' …' if counts.height > 5 else ''}")
+    if objects.n:
+        counts = objects.frame[CLASS_NAME].value_counts(sort=True)
+        top = ", ".join(f"{c} {n:,}" for c, n in counts.head(5).iter_rows())
+        lines.append(f"  objects     {objects.n:,} in {counts.height:,} classes: {top}")
+    return lines
+
+
+def _tags(level: Level) -> list[str]:
+    if not level.edits.tags:
+        return []
+    parts = [f"{k} {int(v.sum()):,}" for k, v in list(level.edits.tags.items())[:_MOST_TAGS]]
+    more = len(level.edits.tags) - _MOST_TAGS
+    return [f"  tags        {', '.join(parts)}{f' and {more} more' if more > 0 else ''}"]
+
+
+def _issues(frame: pl.DataFrame) -> list[str]:
+    if "sharpness" not in frame.columns:
+        return []
+    found = [
+        ("blurry", frame.filter(pl.col("sharpness") < _LOW_SHARPNESS).height, f"sharpness < {_LOW_SHARPNESS}"),
+        ("dark", frame.filter(pl.col("brightness") < _DARK).height, f"brightness < {_DARK}"),
+        ("overexposed", frame.filter(pl.col("brightness") > _BRIGHT).height, f"brightness > {_BRIGHT}"),
+    ]
+    if DUPLICATE_GROUP in frame.columns:
+        grouped = frame.filter(pl.col(DUPLICATE_GROUP).is_not_null())
+        spare = grouped.height - grouped[DUPLICATE_GROUP].n_unique()
+        found.append(("duplicates", max(spare, 0), "p.duplicates()"))
+    shown = [f"{n:,} {what} ({how})" for what, n, how in found if n]
+    return [f"  issues      {'; '.join(shown) if shown else 'none of the common ones'}"]
+
+
+def _next(level: Level, project: Project) -> str:
+    if "sharpness" not in level.metrics:
+        return "p.compute() for metrics, duplicates and a map"
+    if not project.embeddings:
+        return "p.compute()"
+    return "p.explore() · p.outliers() · p.duplicates()"

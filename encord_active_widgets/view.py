@@ -1,0 +1,287 @@
+"""A view: a filtered, sorted slice of one level, with the same verbs as the project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from .errors import InputError, unknown
+from .expressions import tag_column, with_tag_columns
+from .schema import ITEM, ORDINAL, TAGS
+from .state import Level
+from .store.rows import encode_rows
+
+if TYPE_CHECKING:
+    from .project import Project
+    from .widgets.explorer import Explorer
+
+Rows = NDArray[np.uint32]
+Op = tuple[Any, ...]
+
+_FILTER, _ROWS, _SORT, _HEAD = "filter", "rows", "sort", "head"
+SCORE_COLUMNS = ("distance", "score", "reason")
+
+
+class View:
+    """An immutable slice of the items (or labels) of a project.
+
+    A view made by `filter` is an expression: it is evaluated against the current state each
+    time it is asked. A view made from ids, such as `explorer.selection` or `view.sample`,
+    stays what was selected. Nothing selected is an empty view, never everything.
+
+    Examples
+    --------
+    >>> dark = p.filter(pl.col("brightness") < 0.2, ~ea.tagged("reviewed"))  # doctest: +SKIP
+    >>> len(dark), dark.df, dark.ids  # doctest: +SKIP
+    """
+
+    __slots__ = ("_extra", "_level", "_ops", "_project")
+
+    def __init__(
+        self, project: Project, level: str = ITEM, ops: tuple[Op, ...] = (), extra: pl.DataFrame | None = None
+    ) -> None:
+        self._project = project
+        self._level = level
+        self._ops = ops
+        self._extra = extra  # columns by ordinal that belong to this view alone: distance, score, reason
+
+    # -- what it is ---------------------------------------------------------------------
+
+    @property
+    def project(self) -> Project:
+        """The project this view looks at."""
+        return self._project
+
+    @property
+    def level(self) -> str:
+        """`"item"`, `"object"` or `"classification"`."""
+        return self._level
+
+    @property
+    def df(self) -> pl.DataFrame:
+        """The rows as a frame: ids, address, metadata, metrics and `tags: List(String)`."""
+        level = self._state()
+        frame = self._lazy(level, level.frame.columns).collect()
+        rows = frame[ORDINAL].to_numpy()
+        out = frame.with_columns(level.tags_of(rows))
+        if self._extra is not None:
+            out = out.join(self._extra, on=ORDINAL, how="left", maintain_order="left")
+        return out
+
+    @property
+    def lf(self) -> pl.LazyFrame:
+        """The same rows as a lazy frame."""
+        return self.df.lazy()
+
+    @property
+    def rows(self) -> Rows:
+        """Ordinals (u32) of the rows, in the view's order."""
+        level = self._state()
+        if not self._ops:
+            return level.alive_rows()
+        return self._lazy(level, [ORDINAL]).collect()[ORDINAL].to_numpy().astype(np.uint32)
+
+    @property
+    def ids(self) -> pl.Series:
+        """Ids of the rows, in the view's order."""
+        level = self._state()
+        return self._lazy(level, [level.key]).collect()[level.key]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of `df`."""
+        return [*self._state().frame.columns, TAGS, *([c for c in self._extra.columns if c != ORDINAL] if self._extra is not None else [])]
+
+    @property
+    def tags(self) -> pl.DataFrame:
+        """How many rows of this view carry each tag: `tag`, `count`."""
+        level, rows = self._state(), self.rows
+        counts = [(k, int(v[rows].sum())) for k, v in level.edits.tags.items()]
+        return pl.DataFrame(counts, schema={"tag": pl.String, "count": pl.Int64}, orient="row")
+
+    def __len__(self) -> int:
+        if not self._ops:
+            return int(self._state().alive_rows().size)
+        return int(self._lazy(self._state(), [ORDINAL]).select(pl.len()).collect().item())
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self.df.iter_rows(named=True)
+
+    def __repr__(self) -> str:
+        total = len(View(self._project, self._level))
+        return f"View of {len(self):,} of {total:,} {self._level}s in {self._project.name!r}\n{self.df}"
+
+    # -- narrower views -----------------------------------------------------------------
+
+    def filter(self, *exprs: pl.Expr | str) -> View:
+        """Keep the rows where every Polars expression is true.
+
+        Raises
+        ------
+        UnknownNameError
+            An expression names a column that does not exist; the nearest names are offered.
+        """
+        level = self._state()
+        checked = tuple(_check(e, level, self._extra) for e in exprs)
+        return self._with((_FILTER, checked))
+
+    def sort(self, by: str | pl.Expr, *, descending: bool = False) -> View:
+        """Order the rows by a column; rows without a value come last."""
+        level = self._state()
+        names = [by] if isinstance(by, str) else by.meta.root_names()
+        for name in names:
+            self._known(name, level)
+        return self._with((_SORT, by, descending))
+
+    def head(self, n: int = 10) -> View:
+        """Keep the first `n` rows."""
+        if n < 0:
+            raise InputError(f"head({n}) asks for fewer than no rows.", "Give a number of rows, 0 or more.")
+        return self._with((_HEAD, n))
+
+    def sample(self, n: int, *, seed: int = 0) -> View:
+        """Draw `n` rows at random without repetition; the same seed draws the same rows.
+
+        Asking for more rows than there are gives all of them.
+        """
+        rows = self.rows
+        if n < 0:
+            raise InputError(f"sample({n}) asks for fewer than no rows.", "Give a number of rows, 0 or more.")
+        chosen = np.random.default_rng(seed).choice(rows.size, size=min(n, rows.size), replace=False)
+        return self.at(rows[np.sort(chosen)])
+
+    def at(self, rows: Sequence[int] | NDArray[np.integer]) -> View:
+        """Return the fixed view of these ordinals, in this order."""
+        array = np.asarray(rows, dtype=np.int64)
+        n = self._state().n
+        if array.size and (array.min() < 0 or array.max() >= n):
+            raise InputError(f"Row {int(array.max())} is not among the {n:,} rows.", "Give ordinals below the row count.")
+        return View(self._project, self._level, ((_ROWS, array.astype(np.uint32)),))
+
+    def by_ids(self, ids: Sequence[str] | pl.Series) -> View:
+        """Return the fixed view of these ids, in this order; unknown ids raise."""
+        level = self._state()
+        wanted = pl.DataFrame({level.key: pl.Series(level.key, ids, dtype=pl.String)})
+        found = wanted.join(level.frame.select(level.key, ORDINAL), on=level.key, how="left", maintain_order="left")
+        missing = found.filter(pl.col(ORDINAL).is_null())[level.key]
+        if missing.len():
+            raise unknown(f"{self._level} with the id", missing[0], level.frame[level.key].head(1000).to_list())
+        return self.at(found[ORDINAL].to_numpy())
+
+    def items(self) -> View:
+        """Return the items of these labels (of items: the view itself)."""
+        if self._level == ITEM:
+            return self
+        return View(self._project, ITEM).by_ids(self.df["item_id"].unique(maintain_order=True))
+
+    def similar(self, k: int = 10, *, embedding: str | None = None) -> View:
+        """Return the `k` items nearest to these items, themselves left out, nearest first.
+
+        The view's `df` has a column `distance`: cosine distance, 0 (same) to 2, to the
+        nearest item of this view.
+        """
+        return self._project.embeddings.similar(self, k, embedding)
+
+    # -- edits --------------------------------------------------------------------------
+
+    def tag(self, *names: str) -> View:
+        """Add tags to these rows; durable when it returns, and undone by `project.undo()`."""
+        self._project._tag(self, add=names)
+        return self
+
+    def untag(self, *names: str) -> View:
+        """Take tags off these rows; without names, all of them."""
+        self._project._tag(self, remove=names or tuple(self._state().tag_names))
+        return self
+
+    def remove(self) -> None:
+        """Take these items out of the project. The files stay; `project.undo()` brings them back."""
+        if self._level != ITEM:
+            raise InputError(f"A view of {self._level}s cannot be removed.", "Remove items instead.")
+        self._project._edit(ITEM, "remove", rows=encode_rows(self.rows), code="view.remove()")
+
+    # -- seen ---------------------------------------------------------------------------
+
+    def explore(self, **options: Any) -> Explorer:
+        """Open an explorer on these rows; see `Project.explore`."""
+        return self._project._explore(self, **options)
+
+    # -- inside -------------------------------------------------------------------------
+
+    def _state(self) -> Level:
+        return self._project._snapshot().levels[self._level]
+
+    def _with(self, op: Op) -> View:
+        return View(self._project, self._level, (*self._ops, op), self._extra)
+
+    def _known(self, name: str, level: Level) -> None:
+        extra = set(self._extra.columns) if self._extra is not None else set()
+        if name not in level.columns and name not in extra:
+            raise unknown("column", name, level.columns | extra)
+
+    def _lazy(self, level: Level, columns: Sequence[str]) -> pl.LazyFrame:
+        """Compile the steps to one lazy query that yields `columns`."""
+        steps = list(self._ops)
+        base = level.query_frame
+        if steps and steps[0][0] == _ROWS:
+            rows = steps.pop(0)[1]
+            if level.alive is not None:
+                rows = rows[level.alive[rows]]
+            lazy = base[rows].lazy()
+        else:
+            lazy = base.lazy()
+            if level.alive is not None:
+                lazy = lazy.filter(pl.lit(pl.Series(level.alive)))
+        if self._extra is not None:
+            lazy = lazy.join(self._extra.lazy(), on=ORDINAL, how="left", maintain_order="left")
+        for step in steps:
+            lazy = self._step(lazy, step, level)
+        return lazy.select(columns)
+
+    def _step(self, lazy: pl.LazyFrame, step: Op, level: Level) -> pl.LazyFrame:
+        kind = step[0]
+        if kind == _FILTER:
+            exprs = [with_tag_columns(e, level.tag_names) for e in step[1]]
+            if any(TAGS in e.meta.root_names() for e in exprs):
+                lazy = lazy.with_columns(_tag_list(level.tag_names))
+            return lazy.filter(*exprs)
+        if kind == _SORT:
+            by = pl.col(step[1]) if isinstance(step[1], str) else step[1]
+            return lazy.sort(_nan_last(by, level, step[1]), descending=step[2], nulls_last=True, maintain_order=True)
+        if kind == _HEAD:
+            return lazy.head(step[1])
+        raise AssertionError(kind)
+
+
+def _nan_last(by: pl.Expr, level: Level, name: str | pl.Expr) -> pl.Expr:
+    if isinstance(name, str) and name in level.frame.columns and level.frame.schema[name].is_float():
+        return by.fill_nan(None)
+    return by
+
+
+def _tag_list(names: Sequence[str]) -> pl.Expr:
+    """Build `tags` inside a query, for expressions that treat it as a list."""
+    if not names:
+        return pl.lit([], dtype=pl.List(pl.String)).alias(TAGS)
+    parts = [pl.when(pl.col(tag_column(n))).then(pl.lit(n)) for n in names]
+    return pl.concat_list(parts).list.drop_nulls().alias(TAGS)
+
+
+def _check(expr: pl.Expr | str, level: Level, extra: pl.DataFrame | None) -> pl.Expr:
+    if isinstance(expr, str):
+        expr = pl.sql_expr(expr)
+    if isinstance(expr, (bool, np.bool_)):
+        raise InputError(
+            "A filter got a plain True or False, not an expression.", 'Write pl.col("brightness") < 0.2, with pl.col.'
+        )
+    if not isinstance(expr, pl.Expr):
+        raise InputError(f"A filter got a {type(expr).__name__}.", 'Write an expression such as pl.col("brightness") < 0.2.')
+    more = set(extra.columns) if extra is not None else set()
+    for name in expr.meta.root_names():
+        if name not in level.columns and name not in more:
+            raise unknown("column", name, level.columns | more)
+    return expr

@@ -1,0 +1,1 @@
+"""The notebook widgets: the only importers of anywidget, ipywidgets and traitlets."""

@@ -1,0 +1,328 @@
+"""The explorer: map, histograms, grid and tag editor of a view, in a notebook cell."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anywidget
+import numpy as np
+import polars as pl
+import traitlets
+
+from ..errors import InputError, unknown
+from ..protocol.code import filter_code, selection_code, view_code
+from ..protocol.filters import EMPTY, to_expr
+from ..protocol.parsing import from_expr
+from ..protocol.router import Router
+from ..protocol.service import Service
+from ..store.rows import decode_rows, encode_rows
+from ..view import View
+from .bundle import esm
+
+log = logging.getLogger("encord_active_widgets")
+
+_PYTHON = "py"
+_DEFAULT_HEIGHT_PX = 640
+_LEAST_HEIGHT_PX = 320
+_NOTHING = {"rev": 0, "by": _PYTHON, "n": 0, "enc": "ids", "data": None}
+_REFRESHING = ("hello", "tags.", "edits.", "filters.", "job.")
+"""Requests after which the synced description of the project may be out of date."""
+_links: dict[str, weakref.WeakSet[Explorer]] = {}
+
+
+class Explorer(anywidget.AnyWidget):
+    """An explorer on a view. Made by `project.explore()` or `view.explore()`.
+
+    Examples
+    --------
+    >>> w = p.explore(color="class_name", sort="sharpness")  # doctest: +SKIP
+    >>> w.selection.tag("review")                            # doctest: +SKIP
+    >>> w.filter = pl.col("brightness") < 0.2                # doctest: +SKIP
+    """
+
+    _session = traitlets.Dict().tag(sync=True)
+    _spec = traitlets.Dict().tag(sync=True)
+    _selection = traitlets.Dict(dict(_NOTHING)).tag(sync=True)
+    _filter = traitlets.Dict({"rev": 0, "by": _PYTHON, "spec": EMPTY}).tag(sync=True)
+    _ui = traitlets.Dict({}).tag(sync=True, echo_update=False)
+    height = traitlets.Int(_DEFAULT_HEIGHT_PX, help="Height of the explorer in pixels.").tag(sync=True)
+
+    def __init__(
+        self,
+        view: View,
+        *,
+        color: str | None = None,
+        sort: str | None = None,
+        descending: bool = False,
+        filter: pl.Expr | None = None,
+        embedding: str | None = None,
+        layout: str | None = None,
+        height: int = _DEFAULT_HEIGHT_PX,
+        link: Explorer | str | None = None,
+    ) -> None:
+        if height < _LEAST_HEIGHT_PX:
+            raise InputError(f"A height of {height} px is too small.", f"Give at least {_LEAST_HEIGHT_PX}.")
+        self._service = Service(view)
+        self._router = Router({**self._service.handlers(), "sync": self._sync, "code.get": self._code_get})
+        self._callbacks: list[Callable[[View], Any]] = []
+        self._closed = False
+        self._group = ""
+        super().__init__(
+            _esm=esm(), _session=self._service.session_message(), _spec=self._service.spec(), height=height
+        )
+        ui: dict[str, Any] = {"rev": 1, "by": _PYTHON}
+        if color is not None:
+            ui["color"] = self._column(color)
+        if sort is not None:
+            ui["sort"] = {"by": self._column(sort), "desc": descending}
+        if embedding is not None:
+            view.project.embeddings[embedding]
+            ui["embedding"] = embedding
+        if layout is not None:
+            ui["layout"] = layout
+        self._ui = ui
+        self.on_msg(_weak(self, "_on_message"))
+        self.observe(_weak(self, "_selection_changed"), names="_selection")
+        self.observe(_weak(self, "_filter_changed"), names="_filter")
+        if filter is not None:
+            self.filter = filter
+        if link is not None:
+            self._join(link)
+
+    # -- what the user reads and sets -----------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """The view this explorer was opened on."""
+        return self._service.view
+
+    @property
+    def selection(self) -> View:
+        """What is selected, as a view that stays as it is; empty when nothing is.
+
+        Set it to a view, an id, a list of ids or of ordinals, or None to move the page.
+        """
+        rows = self._rows()
+        return self.view.project.items.at(rows) if self.view.level == "item" else View(self.view.project, self.view.level).at(rows)
+
+    @selection.setter
+    def selection(self, value: Any) -> None:
+        rows = self._as_rows(value)
+        encoded = encode_rows(rows)
+        self._selection = {
+            "rev": int(self._selection.get("rev", 0)) + 1,
+            "by": _PYTHON,
+            "n": encoded.n,
+            "enc": encoded.encoding,
+            "data": encoded.data or None,
+        }
+
+    @property
+    def filter(self) -> pl.Expr:
+        """What passes the filter, as a Polars expression; `pl.lit(True)` when everything does.
+
+        Set it to an expression, a list of expressions, or None. What the page cannot show
+        as brushes and chips appears as one chip with its text.
+        """
+        level = self._service.level
+        return to_expr(self._filter.get("spec", EMPTY), level, self._service.expressions)
+
+    @filter.setter
+    def filter(self, value: pl.Expr | list[pl.Expr] | tuple[pl.Expr, ...] | None) -> None:
+        level = self._service.level
+        exprs = [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+        self.view.filter(*exprs)  # raises on unknown columns, with the nearest names
+        parts: list[Any] = []
+        for expr in exprs:
+            if isinstance(expr, str):
+                expr = pl.sql_expr(expr)
+            parts += from_expr(expr, level, self._service.expressions)["all"]
+        spec = {"all": parts}
+        self._service.evaluate(spec)  # raises before the page sees it
+        self._filter = {"rev": int(self._filter.get("rev", 0)) + 1, "by": _PYTHON, "spec": spec}
+
+    @property
+    def filtered(self) -> View:
+        """The rows that pass the filter, in the order of the grid, as a view."""
+        view = self.view.filter(self.filter)
+        sort = self._ui.get("sort")
+        return view.sort(sort["by"], descending=bool(sort.get("desc"))) if sort and sort.get("by") else view
+
+    @property
+    def color(self) -> str | None:
+        """The column that colours the map."""
+        return self._ui.get("color")
+
+    @color.setter
+    def color(self, value: str | None) -> None:
+        self._set_ui(color=None if value is None else self._column(value))
+
+    @property
+    def sort(self) -> tuple[str, bool] | None:
+        """The column that orders the grid, and whether it descends. Set a name or a pair."""
+        sort = self._ui.get("sort")
+        return (sort["by"], bool(sort.get("desc"))) if sort and sort.get("by") else None
+
+    @sort.setter
+    def sort(self, value: str | tuple[str, bool] | None) -> None:
+        if value is None:
+            self._set_ui(sort=None)
+            return
+        by, descending = (value, False) if isinstance(value, str) else value
+        self._set_ui(sort={"by": self._column(by), "desc": bool(descending)})
+
+    @property
+    def code(self) -> str:
+        """Python that reproduces what the explorer shows: its filter and its order."""
+        conditions = filter_code(self._filter.get("spec", EMPTY), self._service.expressions)
+        return view_code(conditions, self._ui.get("sort"), root=self._root())
+
+    def on_selection(self, callback: Callable[[View], Any]) -> Callable[[], None]:
+        """Call `callback(view)` whenever the selection changes; return a function that stops it.
+
+        The callback may run on another thread than your cells; what it raises is logged.
+        """
+        self._callbacks.append(callback)
+
+        def stop() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return stop
+
+    def close(self) -> None:
+        """Close the explorer and free what it holds."""
+        self._closed = True
+        self._callbacks.clear()
+        super().close()
+
+    # -- messages -------------------------------------------------------------------------------
+
+    def _on_message(self, _: Any, content: Any, buffers: list[Any]) -> None:
+        self._router.dispatch(content, buffers or [], self._reply)
+        if isinstance(content, dict) and str(content.get("op", "")).startswith(_REFRESHING):
+            self._refresh()
+
+    def _reply(self, content: dict[str, Any], buffers: list[Any]) -> None:
+        if not self._closed:
+            self.send(content, buffers)
+
+    def _sync(self, content: dict[str, Any], buffers: Any) -> Any:
+        reply = self._service.sync(content, buffers)
+        if reply.head["what"]:
+            self._refresh()
+        return reply
+
+    def _code_get(self, content: dict[str, Any], buffers: Any) -> Any:
+        from ..protocol.router import Reply
+
+        if content.get("what") == "selection":
+            ids = self.selection.ids.to_list()
+            return Reply({"code": selection_code(ids, len(self.view))})
+        return Reply({"code": self.code})
+
+    def _refresh(self) -> None:
+        """Bring the trait `_spec` up to date; nothing is sent when nothing changed."""
+        spec = self._service.spec()
+        if spec != self._spec:
+            self._spec = spec
+
+    def _selection_changed(self, change: Mapping[str, Any]) -> None:
+        self._share("_selection", change["new"])
+        if not self._callbacks:
+            return
+        view = self.selection
+        for callback in list(self._callbacks):
+            try:
+                callback(view)
+            except Exception:
+                log.exception("A selection callback failed")
+
+    def _filter_changed(self, change: Mapping[str, Any]) -> None:
+        self._share("_filter", change["new"])
+
+    # -- linked explorers -------------------------------------------------------------------------
+
+    def _join(self, link: Explorer | str) -> None:
+        """Share selection and filter with other explorers of the same project."""
+        if isinstance(link, Explorer):
+            if link.view.project.path != self.view.project.path:
+                raise InputError("Explorers of two projects cannot be linked.", "Link explorers of one project.")
+            link._group = link._group or f"{link._service.session}"
+            _links.setdefault(link._group, weakref.WeakSet()).add(link)
+            self._group = link._group
+            self._selection, self._filter = dict(link._selection), dict(link._filter)
+            self._service.expressions = link._service.expressions
+        else:
+            self._group = f"{self.view.project.path}:{link}"
+        _links.setdefault(self._group, weakref.WeakSet()).add(self)
+
+    def _share(self, name: str, value: Mapping[str, Any]) -> None:
+        if not self._group:
+            return
+        for other in list(_links.get(self._group, ())):
+            if other is not self and not other._closed and _content(getattr(other, name)) != _content(value):
+                setattr(other, name, {**value, "rev": int(getattr(other, name).get("rev", 0)) + 1, "by": _PYTHON})
+
+    # -- helpers ----------------------------------------------------------------------------------
+
+    def _rows(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
+        data = self._selection.get("data")
+        if not self._selection.get("n") or data is None:
+            return np.empty(0, np.uint32)
+        raw = base64.b64decode(data) if isinstance(data, str) else bytes(data)
+        rows = decode_rows(str(self._selection.get("enc", "ids")), raw)
+        return rows[rows < self._service.level.n]
+
+    def _as_rows(self, value: Any) -> np.ndarray[Any, Any]:
+        whole = View(self.view.project, self.view.level)
+        if value is None:
+            return np.empty(0, np.uint32)
+        if isinstance(value, View):
+            if value.project.path != self.view.project.path or value.level != self.view.level:
+                raise InputError("The view is of another project or level.", "Give a view of what is shown.")
+            return value.rows
+        if isinstance(value, pl.Expr):
+            return self.view.filter(value).rows
+        if isinstance(value, pl.DataFrame):
+            return whole.by_ids(value[self._service.level.key]).rows
+        if isinstance(value, str):
+            return whole.by_ids([value]).rows
+        series = value if isinstance(value, pl.Series) else pl.Series(list(value))
+        if series.dtype == pl.String:
+            return whole.by_ids(series).rows
+        return whole.at(series.to_numpy()).rows if series.len() else np.empty(0, np.uint32)
+
+    def _column(self, name: str) -> str:
+        columns = self._service.level.frame.columns
+        if name not in columns:
+            raise unknown("column", name, columns)
+        return name
+
+    def _set_ui(self, **changes: Any) -> None:
+        self._ui = {**self._ui, **changes, "rev": int(self._ui.get("rev", 0)) + 1, "by": _PYTHON}
+
+    def _root(self) -> str:
+        names = {"item": "p.items", "object": "p.objects", "classification": "p.classifications"}
+        return names[self.view.level]
+
+
+def _content(value: Mapping[str, Any]) -> tuple[Any, ...]:
+    data = value.get("data")
+    return value.get("n"), value.get("enc"), bytes(data) if data is not None and not isinstance(data, str) else data, str(value.get("spec"))
+
+
+def _weak(owner: Any, method: str) -> Callable[..., Any]:
+    """Bind a method without keeping its object alive: a closed explorer must be freed."""
+    reference = weakref.ref(owner)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        target = reference()
+        return None if target is None else getattr(target, method)(*args, **kwargs)
+
+    return call
+
