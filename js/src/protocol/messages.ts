@@ -1,0 +1,138 @@
+// The wire's types: wire keys are the same on both sides.
+
+import type { FilterSpec } from "./filter";
+
+export interface HistogramSpec {
+  lo: number;
+  step: number;
+  bins: number;
+  decimals: number;
+}
+export interface Column {
+  name: string;
+  title: string;
+  kind: "number" | "category" | "text";
+  group: string;
+  unit: string;
+  direction: string;
+  about: string;
+  range: [number | null, number | null] | null;
+  nulls: number;
+  default: boolean;
+  hist?: HistogramSpec;
+  levels?: string[];
+  counts?: number[];
+}
+export interface Tag {
+  name: string;
+  color: string | null;
+  count: number;
+  key: number | null;
+}
+export interface Job {
+  id: string;
+  title: string;
+  stage: string;
+  done: number;
+  total: number;
+  rate: number | null;
+  eta: number | null;
+  state: "running" | "done" | "failed" | "cancelled";
+  message: string;
+}
+export interface EmbeddingInfo {
+  name: string;
+  dim: number;
+  layouts: string[];
+  key: string;
+}
+export interface Saved {
+  name: string;
+  filter: FilterSpec;
+}
+export interface Spec {
+  n: number;
+  alive: number;
+  revision: number;
+  level: string;
+  levels: { id: string; title: string; n: number }[];
+  project: { name: string; path: string };
+  columns: Column[];
+  embeddings: EmbeddingInfo[];
+  tags: Tag[];
+  saved: Saved[];
+  base: { n: number } | null;
+  state: "empty" | "raw" | "ready";
+  job: Job | null;
+  problems: number;
+  undo: string | null;
+  redo: string | null;
+}
+export interface Session {
+  proto: number;
+  id: string;
+  version: string;
+}
+export interface SelectionTrait {
+  rev: number;
+  by: string;
+  n: number;
+  enc: string;
+  data: unknown;
+}
+export interface FilterTrait {
+  rev: number;
+  by: string;
+  spec: FilterSpec;
+}
+export interface Sort {
+  by: string;
+  desc: boolean;
+}
+export interface UiTrait {
+  rev?: number;
+  by?: string;
+  color?: string | null;
+  sort?: Sort | null;
+  embedding?: string;
+  layout?: string;
+  tile?: number;
+  facets?: string[];
+  split?: number;
+}
+export interface DetailObject {
+  id: string;
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+  angle?: number | null;
+  class_name: string | null;
+}
+export interface Detail {
+  row: number;
+  id: string;
+  uri: string;
+  name: string;
+  width: number | null;
+  height: number | null;
+  class_name: string | null;
+  tags: string[];
+  values: {
+    name: string;
+    value: number | string | boolean | null;
+    percentile: number | null;
+    unit: string;
+    direction: string;
+    metric: boolean;
+  }[];
+  objects: DetailObject[];
+  problems: string[];
+}
+export interface Edited {
+  revision: number;
+  tags: Tag[];
+  undo: string | null;
+  redo: string | null;
+  text?: string;
+}

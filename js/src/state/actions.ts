@@ -1,0 +1,301 @@
+// What a user can do. One action is one change of the store and at most one request.
+
+import { categoryParts, chosen, chosenTags, EMPTY, type FilterSpec, tagParts, withFacet, without } from "../protocol/filter";
+import type { Column, Edited, Job, Saved, Sort } from "../protocol/messages";
+import { encodeWhere } from "../protocol/selection";
+import type { SelectMode } from "../render/scatter";
+import { edge } from "./evaluator";
+import type { Explorer } from "./explorer";
+
+export class Actions {
+  #anchor = 0;
+
+  constructor(readonly explorer: Explorer) {}
+
+  get #store(): Explorer["store"] {
+    return this.explorer.store;
+  }
+
+  // -- selection ---------------------------------------------------------------------------
+
+  selectRows(rows: ArrayLike<number>, mode: SelectMode): void {
+    const old = this.#store.selected.peek();
+    const next = mode === "replace" ? new Uint8Array(old.length) : old.slice();
+    const value = mode === "subtract" ? 0 : 1;
+    for (let i = 0; i < rows.length; i++) next[rows[i]!] = value;
+    this.explorer.select(next);
+  }
+
+  /** A click on the grid: plain selects one, ctrl toggles, shift takes the range from the last click. */
+  clickTile(index: number, keys: { shift: boolean; ctrl: boolean }): void {
+    const visible = this.#store.result.peek()?.visible;
+    const row = visible?.[index];
+    if (!visible || row === undefined) return;
+    this.#store.focused.value = row;
+    if (keys.shift) {
+      const [from, to] = this.#anchor < index ? [this.#anchor, index] : [index, this.#anchor];
+      this.selectRows(visible.subarray(from, to + 1), keys.ctrl ? "add" : "replace");
+      return;
+    }
+    this.#anchor = index;
+    if (keys.ctrl) this.selectRows([row], this.#store.selected.peek()[row] ? "subtract" : "add");
+    else this.selectRows([row], "replace");
+  }
+
+  selectMatching(): void {
+    this.selectRows(this.#store.result.peek()?.visible ?? [], "replace");
+  }
+
+  invert(): void {
+    const { result, selected } = this.#store;
+    const next = new Uint8Array(selected.peek().length);
+    for (const row of result.peek()?.visible ?? []) next[row] = 1 - selected.peek()[row]!;
+    this.explorer.select(next);
+  }
+
+  clearSelection(): void {
+    if (this.#store.selectedCount.peek()) this.explorer.select(new Uint8Array(this.#store.selected.peek().length));
+  }
+
+  /** Show only what is selected. */
+  keepSelection(): void {
+    const selected = this.#store.selected.peek();
+    const set = encodeWhere(selected.length, (row) => selected[row] === 1);
+    let text = "";
+    for (let i = 0; i < set.data.length; i += 8192) text += String.fromCharCode(...set.data.subarray(i, i + 8192));
+    const part: FilterSpec = { rows: { enc: set.enc, n: set.n, data: btoa(text) } };
+    const old = this.#store.filter.peek();
+    this.explorer.setFilter("any" in old ? { all: [old, part] } : { all: [...("all" in old ? old.all : [old]), part] });
+  }
+
+  // -- filter -------------------------------------------------------------------------------
+
+  brush(column: Column, lo: number | null, hi: number | null, done: boolean): void {
+    const added: FilterSpec[] =
+      lo === null && hi === null
+        ? []
+        : [
+            {
+              col: column.name,
+              op: "between",
+              lo: lo === null ? null : edge(column, lo),
+              hi: hi === null ? null : edge(column, hi),
+              closed: "left",
+            },
+          ];
+    this.explorer.setFilter(withFacet(this.#store.filter.peek(), `col:${column.name}`, added), done);
+  }
+
+  toggleValue(column: string, value: string | null, exclude: boolean): void {
+    const now = chosen(this.#store.filter.peek(), column);
+    flip(exclude ? now.exclude : now.include, value);
+    (exclude ? now.include : now.exclude).delete(value);
+    this.explorer.setFilter(withFacet(this.#store.filter.peek(), `col:${column}`, categoryParts(column, now.include, now.exclude)));
+  }
+
+  toggleTagFilter(name: string, exclude: boolean): void {
+    const now = chosenTags(this.#store.filter.peek());
+    flip(exclude ? now.exclude : now.include, name);
+    (exclude ? now.include : now.exclude).delete(name);
+    this.explorer.setFilter(withFacet(this.#store.filter.peek(), "tags", tagParts(now.include, now.exclude)));
+  }
+
+  search(text: string): void {
+    const old = this.#store.filter.peek();
+    const list = ("any" in old ? old.any : "all" in old ? old.all : [old]).filter((p) => !("text" in p && !("expr" in p)));
+    const next = text.trim() ? [...list, { text: text.trim() }] : list;
+    this.explorer.setFilter("any" in old && next.length > 1 ? { any: next } : { all: next });
+  }
+
+  removePart(part: FilterSpec): void {
+    this.explorer.setFilter(without(this.#store.filter.peek(), part));
+  }
+
+  setMode(mode: "all" | "any"): void {
+    const old = this.#store.filter.peek();
+    const list = "any" in old ? old.any : "all" in old ? old.all : [old];
+    this.explorer.setFilter(mode === "any" ? { any: list } : { all: list });
+  }
+
+  clearFilter(): void {
+    this.explorer.setFilter(EMPTY);
+  }
+
+  applyFilter(filter: FilterSpec): void {
+    this.explorer.setFilter(filter);
+  }
+
+  async saveFilter(name: string): Promise<void> {
+    const reply = await this.explorer.ask<{ saved: Saved[] }>("filters.save", { name, spec: this.#store.filter.peek() });
+    if (reply) this.#store.spec.value = { ...this.#store.spec.peek(), saved: reply.head.saved };
+  }
+
+  async deleteFilter(name: string): Promise<void> {
+    const reply = await this.explorer.ask<{ saved: Saved[] }>("filters.delete", { name });
+    if (reply) this.#store.spec.value = { ...this.#store.spec.peek(), saved: reply.head.saved };
+  }
+
+  // -- how it looks ----------------------------------------------------------------------------
+
+  color(name: string | null): void {
+    this.#store.color.value = name;
+    void this.explorer.loadColors();
+    this.explorer.recompute();
+    this.explorer.saveUi();
+  }
+
+  sort(sort: Sort | null): void {
+    this.#store.sort.value = sort;
+    this.explorer.reorder();
+    this.explorer.saveUi();
+  }
+
+  tile(px: number): void {
+    this.#store.tile.value = px;
+    this.explorer.saveUi();
+  }
+
+  map(embedding: string, layout: string): void {
+    this.#store.embedding.value = embedding;
+    this.#store.layout.value = layout;
+    void this.explorer.loadPositions();
+    this.explorer.saveUi();
+  }
+
+  facets(names: string[]): void {
+    this.#store.facets.value = names;
+    this.explorer.recompute();
+    this.explorer.saveUi();
+  }
+
+  height(px: number, done: boolean): void {
+    this.#store.height.value = px;
+    if (done) this.explorer.write("height", px);
+  }
+
+  // -- tags ----------------------------------------------------------------------------------
+
+  /** Add or remove tags on rows (the selection by default): shown at once, rolled back when refused. */
+  async tag(add: string[], remove: string[], rows?: number[]): Promise<boolean> {
+    const store = this.#store;
+    const selected = store.selected.peek();
+    const n = selected.length;
+    const chosenRows = rows ? new Set(rows) : null;
+    const has = (row: number): boolean => (chosenRows ? chosenRows.has(row) : selected[row] === 1);
+    const set = encodeWhere(n, has);
+    if (!set.n || !(add.length + remove.length)) return false;
+    const before = { masks: store.tagMasks.peek(), tags: store.tags.peek() };
+    const masks = new Map(before.masks);
+    for (const [names, value] of [
+      [add, 1],
+      [remove, 0],
+    ] as const)
+      for (const name of names) {
+        const mask = masks.get(name)?.slice() ?? new Uint8Array(n);
+        for (let row = 0; row < n; row++) if (has(row)) mask[row] = value;
+        masks.set(name, mask);
+      }
+    const tags = [...before.tags];
+    for (const name of add) if (!tags.some((t) => t.name === name)) tags.push({ name, color: null, count: 0, key: tags.length < 9 ? tags.length + 1 : null });
+    this.explorer.setTags(masks, tags);
+    const ok = await this.#edit("tags.apply", { add, remove, enc: set.enc, n: set.n }, [set.data]);
+    if (!ok) this.explorer.setTags(before.masks, before.tags);
+    return ok;
+  }
+
+  /** The number keys: put the tag on everything selected, or take it off when all have it. */
+  toggleTag(name: string, rows?: number[]): Promise<boolean> {
+    const state = this.tagState(name, rows);
+    return state === "all" ? this.tag([], [name], rows) : this.tag([name], [], rows);
+  }
+
+  tagState(name: string, rows?: number[]): "all" | "some" | "none" {
+    const mask = this.#store.tagMasks.peek().get(name);
+    if (!mask) return "none";
+    let [with_, without_] = [0, 0];
+    if (rows) for (const row of rows) mask[row] ? with_++ : without_++;
+    else {
+      const selected = this.#store.selected.peek();
+      for (let row = 0; row < selected.length; row++) if (selected[row]) mask[row] ? with_++ : without_++;
+    }
+    return with_ === 0 ? "none" : without_ === 0 ? "all" : "some";
+  }
+
+  createTag(name: string): Promise<boolean> {
+    return this.#editAndReload("tags.create", { name });
+  }
+
+  renameTag(from: string, to: string, merge: boolean): Promise<boolean> {
+    return this.#editAndReload("tags.rename", { from, to, merge });
+  }
+
+  deleteTag(name: string): Promise<boolean> {
+    return this.#editAndReload("tags.delete", { name });
+  }
+
+  colorTag(name: string, color: string | null): Promise<boolean> {
+    return this.#editAndReload("tags.color", { name, color });
+  }
+
+  async undo(): Promise<void> {
+    await this.#editAndReload("edits.undo", {}, true);
+  }
+
+  async redo(): Promise<void> {
+    await this.#editAndReload("edits.redo", {}, true);
+  }
+
+  async #edit(op: string, content: Record<string, unknown>, buffers: ArrayBufferView[] = [], say = false): Promise<boolean> {
+    const { saving, announcement } = this.#store;
+    saving.value++;
+    const reply = await this.explorer.ask<Edited>(op, content, buffers);
+    saving.value--;
+    if (!reply) return false;
+    this.explorer.edited(reply.head);
+    if (say && reply.head.text) {
+      announcement.value = reply.head.text;
+      this.explorer.toast(reply.head.text);
+    }
+    return true;
+  }
+
+  async #editAndReload(op: string, content: Record<string, unknown>, say = false): Promise<boolean> {
+    const ok = await this.#edit(op, content, [], say);
+    if (ok) await this.explorer.reloadTags();
+    return ok;
+  }
+
+  // -- others ------------------------------------------------------------------------------------
+
+  async compute(): Promise<void> {
+    const reply = await this.explorer.ask<{ job: Job | null }>("job.start", { kind: "compute" });
+    if (reply) this.#store.job.value = reply.head.job;
+  }
+
+  async cancelJob(): Promise<void> {
+    const job = this.#store.job.peek();
+    if (job) await this.explorer.ask("job.cancel", { id: job.id });
+  }
+
+  async code(what: "filter" | "selection"): Promise<string> {
+    const reply = await this.explorer.ask<{ code: string }>("code.get", { what });
+    return reply?.head.code ?? "";
+  }
+
+  open(row: number | null): void {
+    this.#store.detail.value = row;
+  }
+
+  step(by: number): void {
+    const visible = this.#store.result.peek()?.visible;
+    const row = this.#store.detail.peek();
+    if (!visible || row === null) return;
+    const at = visible.indexOf(row);
+    const next = visible[at < 0 ? 0 : at + by];
+    if (next !== undefined) this.open(next);
+  }
+}
+
+function flip<T>(set: Set<T>, value: T): void {
+  if (!set.delete(value)) set.add(value);
+}

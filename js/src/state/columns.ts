@@ -1,0 +1,42 @@
+// Bytes of columns, fetched once per revision of the data and kept while an explorer is open.
+
+import type { Rpc } from "../transport/rpc";
+import type { Column } from "../protocol/messages";
+
+export class Columns {
+  #bytes = new Map<string, Uint8Array>();
+  #waiting = new Map<string, Promise<void>>();
+  #generation = 0;
+
+  constructor(readonly rpc: Rpc) {}
+
+  get(name: string): Uint8Array | undefined {
+    return this.#bytes.get(name);
+  }
+
+  /** Forget everything: the data changed. */
+  clear(): void {
+    this.#generation++;
+    this.#bytes = new Map();
+    this.#waiting.clear();
+  }
+
+  /** Fetch what is missing, in one request. */
+  async need(columns: readonly Column[]): Promise<void> {
+    const wanted = columns.filter((c) => c.kind !== "text" && !this.#bytes.has(c.name));
+    const fresh = wanted.filter((c) => !this.#waiting.has(c.name));
+    if (fresh.length) {
+      const generation = this.#generation;
+      const request = this.rpc
+        .ask<{ columns: { name: string }[] }>("columns.get", { names: fresh.map((c) => c.name), enc: "bins8" })
+        .then(({ head, buffers }) => {
+          if (generation === this.#generation) head.columns.forEach((c, i) => this.#bytes.set(c.name, buffers[i]!));
+        })
+        .finally(() => {
+          if (generation === this.#generation) for (const c of fresh) this.#waiting.delete(c.name);
+        });
+      for (const c of fresh) this.#waiting.set(c.name, request);
+    }
+    await Promise.all(wanted.map((c) => this.#waiting.get(c.name)));
+  }
+}

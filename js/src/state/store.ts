@@ -1,0 +1,78 @@
+// All state of one explorer. Synced state (traits) and browser-only state are kept apart:
+// hover, viewport, caches, drafts and toasts never cross to Python.
+
+import { computed, type ReadonlySignal, signal } from "@preact/signals";
+import { EMPTY, type FilterSpec } from "../protocol/filter";
+import type { Column, Job, Sort, Spec, Tag } from "../protocol/messages";
+
+export interface Toast {
+  id: number;
+  text: string;
+  hint: string;
+  kind: "error" | "info";
+}
+export interface Positions {
+  key: string;
+  x: Uint16Array;
+  y: Uint16Array;
+  layout: string;
+  name: string;
+}
+/** Results of one evaluation of the filter over all rows. */
+export interface Result {
+  flags: Uint8Array;
+  visible: Uint32Array;
+  matching: number;
+  /** Counts by code or bin of each shown facet, without the facet's own filter. */
+  counts: Map<string, Uint32Array>;
+  tagCounts: Map<string, number>;
+  untagged: number;
+}
+
+export class Store {
+  // synced with Python
+  readonly spec = signal<Spec>(null as unknown as Spec);
+  readonly filter = signal<FilterSpec>(EMPTY);
+  readonly color = signal<string | null>(null);
+  readonly sort = signal<Sort | null>(null);
+  readonly embedding = signal<string | null>(null);
+  readonly layout = signal<string | null>(null);
+  readonly tile = signal(96);
+  readonly facets = signal<string[] | null>(null);
+  readonly height = signal(640);
+  // browser only
+  readonly codes = signal(new Map<string, Uint8Array>());
+  readonly positions = signal<Positions | null>(null);
+  readonly hidden = signal<Uint8Array | null>(null);
+  readonly order = signal<Uint32Array | null>(null);
+  readonly tagMasks = signal(new Map<string, Uint8Array>());
+  readonly tags = signal<Tag[]>([]);
+  readonly undo = signal<string | null>(null);
+  readonly redo = signal<string | null>(null);
+  readonly selected = signal<Uint8Array>(new Uint8Array(0));
+  readonly selectedCount = signal(0);
+  readonly result = signal<Result | null>(null);
+  readonly job = signal<Job | null>(null);
+  readonly hovered = signal<number | null>(null);
+  readonly focused = signal<number | null>(null);
+  readonly detail = signal<number | null>(null);
+  readonly busy = signal(false);
+  readonly saving = signal(0);
+  readonly stale = signal<string | null>(null);
+  readonly notice = signal<string | null>(null);
+  readonly toasts = signal<Toast[]>([]);
+  readonly announcement = signal("");
+  readonly help = signal(false);
+  readonly dark = signal(false);
+
+  readonly columns: ReadonlySignal<Map<string, Column>> = computed(
+    () => new Map(this.spec.value.columns.map((c) => [c.name, c])),
+  );
+  /** Facets in the side panel: the user's choice, or the defaults. */
+  readonly shownFacets: ReadonlySignal<Column[]> = computed(() => {
+    const chosen = this.facets.value;
+    const columns = this.spec.value.columns.filter((c) => c.kind !== "text");
+    if (chosen) return chosen.flatMap((name) => columns.filter((c) => c.name === name));
+    return columns.filter((c) => c.default);
+  });
+}

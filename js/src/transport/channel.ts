@@ -1,0 +1,53 @@
+// What carries messages and traits: the notebook's model, or memory in tests and pages without a kernel.
+
+import type { Binary } from "./wire";
+
+export type Json = Record<string, unknown>;
+
+export interface Channel {
+  send(content: Json, buffers?: ArrayBufferView[]): void;
+  onMessage(listener: (content: Json, buffers: Binary[]) => void): () => void;
+  get<T>(name: string): T;
+  set(name: string, value: unknown): void;
+  onTrait(name: string, listener: () => void): () => void;
+}
+
+/** The part of anywidget's model that is used. */
+export interface AnyModel {
+  get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  save_changes(): void;
+  on(event: string, callback: (...args: never[]) => void): void;
+  off(event: string, callback: (...args: never[]) => void): void;
+  send(content: unknown, callbacks?: unknown, buffers?: ArrayBufferView[]): void;
+}
+
+export class ModelChannel implements Channel {
+  constructor(readonly model: AnyModel) {}
+
+  send(content: Json, buffers: ArrayBufferView[] = []): void {
+    this.model.send(content, undefined, buffers);
+  }
+
+  onMessage(listener: (content: Json, buffers: Binary[]) => void): () => void {
+    const callback = (content: Json, buffers: Binary[]): void => listener(content, buffers ?? []);
+    this.model.on("msg:custom", callback as never);
+    return () => this.model.off("msg:custom", callback as never);
+  }
+
+  get<T>(name: string): T {
+    return this.model.get(name) as T;
+  }
+
+  set(name: string, value: unknown): void {
+    this.model.set(name, value);
+    this.model.save_changes();
+  }
+
+  onTrait(name: string, listener: () => void): () => void {
+    // Hosts pass different arguments: read the value from the model.
+    const callback = (): void => listener();
+    this.model.on(`change:${name}`, callback as never);
+    return () => this.model.off(`change:${name}`, callback as never);
+  }
+}

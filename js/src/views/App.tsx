@@ -1,0 +1,256 @@
+// The whole explorer: layout, drawers, keys, banners, toasts.
+
+import { useSignal, useSignalEffect } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { Actions } from "../state/actions";
+import type { Explorer } from "../state/explorer";
+import { DetailView } from "./Detail";
+import { Facets } from "./Facets";
+import { GridPane } from "./GridPane";
+import { Inspector } from "./Inspector";
+import { MapPane } from "./MapPane";
+import { Button, ExplorerContext, Icon } from "./parts";
+import { StatusBar } from "./StatusBar";
+import { TopBar } from "./TopBar";
+
+const NARROW_PX = 900;
+const LEAST_HEIGHT_PX = 320;
+const KEYS: [string, string][] = [
+  ["drag on map", "lasso or box; Shift adds, Alt subtracts"],
+  ["click, Ctrl-click, Shift-click", "select one, toggle, range"],
+  ["Ctrl+A", "select all that match"],
+  ["Esc", "clear the selection"],
+  ["1 … 9", "put a tag on the selection, or take it off"],
+  ["Enter, double click", "open the image"],
+  ["← → in an open image", "previous, next"],
+  ["+ − 0", "zoom the map or the open image; 0 fits"],
+  ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
+  ["Alt-click a chip", "leave it out instead"],
+];
+
+export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement }): JSX.Element {
+  const { store } = explorer;
+  const actions = useMemo(() => new Actions(explorer), [explorer]);
+  const context = useMemo(() => ({ explorer, store, actions }), [explorer]);
+  const root = useRef<HTMLDivElement>(null);
+  const narrow = useSignal(false);
+  const left = useSignal(false);
+  const right = useSignal(false);
+  const split = useSignal(0.52);
+  useEffect(() => {
+    const observer = new ResizeObserver(([entry]) => {
+      const width = entry?.contentRect.width ?? NARROW_PX;
+      if (width > 0) narrow.value = width < NARROW_PX;
+    });
+    observer.observe(root.current!);
+    return () => observer.disconnect();
+  }, []);
+  useSignalEffect(() => {
+    // Tests and screen recorders wait for a settled drawing.
+    const result = store.result.value;
+    void store.positions.value;
+    void store.tagMasks.value;
+    const state = store.stale.value ? "stale" : store.job.value?.state === "running" ? "computing" : store.spec.value.state;
+    const frame = requestAnimationFrame(() =>
+      requestAnimationFrame(() => {
+        host.dataset["eawState"] = state;
+        if (result) host.dataset["eawReady"] = String(Number(host.dataset["eawReady"] ?? 0) + 1);
+      }),
+    );
+    return () => cancelAnimationFrame(frame);
+  });
+  const toggle = (side: "left" | "right"): void => {
+    const [own, other] = side === "left" ? [left, right] : [right, left];
+    own.value = !own.value;
+    other.value = false;
+  };
+  return (
+    <ExplorerContext.Provider value={context}>
+      <div
+        ref={root}
+        class={`app${narrow.value ? " narrow" : ""}${store.dark.value ? " dark" : ""}`}
+        style={{ height: `${store.height.value}px` }}
+        data-testid="explorer"
+        onKeyDown={(event) => keys(event, context)}
+      >
+        <TopBar drawers={{ narrow: narrow.value, left: left.value, right: right.value, toggle }} />
+        <Banner />
+        <div class="body">
+          {!narrow.value || left.value ? (
+            <aside class={narrow.value ? "left drawer" : "left"} aria-label="Filters">
+              <Facets />
+            </aside>
+          ) : null}
+          <main class="centre">
+            <div class="top-pane" style={{ flex: `${split.value} 1 0` }}>
+              <MapPane />
+            </div>
+            <Splitter onMove={(share) => (split.value = Math.min(0.9, Math.max(0.1, share)))} />
+            <div class="bottom-pane" style={{ flex: `${1 - split.value} 1 0` }}>
+              <GridPane />
+            </div>
+          </main>
+          {!narrow.value || right.value ? (
+            <aside class={narrow.value ? "right drawer" : "right"} aria-label="Details and tags">
+              <Inspector />
+            </aside>
+          ) : null}
+          {store.detail.value !== null ? <DetailView row={store.detail.value} /> : null}
+          {store.help.value ? <Help /> : null}
+        </div>
+        <StatusBar />
+        <Resizer />
+        <Toasts />
+        <div class="visually-hidden" role="status" aria-live="polite">
+          {store.announcement.value}
+        </div>
+      </div>
+    </ExplorerContext.Provider>
+  );
+
+  function Banner(): JSX.Element | null {
+    if (store.stale.value)
+      return (
+        <div class="banner warn" role="alert" data-testid="banner">
+          {store.stale.value}
+        </div>
+      );
+    if (!store.notice.value) return null;
+    return (
+      <div class="banner" role="status">
+        <span>{store.notice.value}</span>
+        <Button kind="ghost" icon="close" label="Dismiss" onClick={() => (store.notice.value = null)} />
+      </div>
+    );
+  }
+
+  function Help(): JSX.Element {
+    return (
+      <div class="help" role="dialog" aria-label="Keys">
+        <div class="row">
+          <h3>Keys</h3>
+          <span class="spacer" />
+          <Button kind="ghost" icon="close" label="Close" onClick={() => (store.help.value = false)} />
+        </div>
+        <dl>
+          {KEYS.map(([key, what]) => (
+            <div key={key}>
+              <dt>{key}</dt>
+              <dd>{what}</dd>
+            </div>
+          ))}
+        </dl>
+      </div>
+    );
+  }
+
+  function Toasts(): JSX.Element {
+    return (
+      <div class="toasts">
+        {store.toasts.value.map((t) => (
+          <div key={t.id} class={`toast ${t.kind}`} role={t.kind === "error" ? "alert" : "status"}>
+            <div>
+              <div>{t.text}</div>
+              {t.hint ? <div class="muted small toast-hint">{t.hint}</div> : null}
+            </div>
+            <button type="button" class="chip-x" aria-label="Dismiss" onClick={() => (store.toasts.value = store.toasts.value.filter((o) => o !== t))}>
+              <Icon name="close" />
+            </button>
+          </div>
+        ))}
+      </div>
+    );
+  }
+
+  function Resizer(): JSX.Element {
+    return (
+      <div
+        class="resizer"
+        role="separator"
+        aria-label="Height"
+        aria-orientation="horizontal"
+        aria-valuenow={store.height.value}
+        aria-valuemin={LEAST_HEIGHT_PX}
+        aria-valuemax={4000}
+        tabIndex={0}
+        onPointerDown={(e) => {
+          e.preventDefault();
+          const start = { y: e.clientY, height: store.height.peek() };
+          const element = e.currentTarget;
+          element.setPointerCapture(e.pointerId);
+          const move = (m: PointerEvent): void => actions.height(Math.max(LEAST_HEIGHT_PX, Math.round(start.height + m.clientY - start.y)), false);
+          element.onpointermove = move;
+          element.onpointerup = () => {
+            element.onpointermove = element.onpointerup = null;
+            actions.height(store.height.peek(), true);
+          };
+        }}
+        onKeyDown={(e) => {
+          const by = e.key === "ArrowDown" ? 20 : e.key === "ArrowUp" ? -20 : 0;
+          if (!by) return;
+          e.preventDefault();
+          e.stopPropagation();
+          actions.height(Math.max(LEAST_HEIGHT_PX, store.height.peek() + by), true);
+        }}
+      />
+    );
+  }
+}
+
+function Splitter({ onMove }: { onMove(share: number): void }): JSX.Element {
+  return (
+    <div
+      class="splitter"
+      role="separator"
+      aria-label="Map and grid"
+      aria-orientation="horizontal"
+      aria-valuenow={50}
+      tabIndex={0}
+      onPointerDown={(e) => {
+        e.preventDefault();
+        const element = e.currentTarget;
+        const centre = element.parentElement!;
+        element.setPointerCapture(e.pointerId);
+        element.onpointermove = (m) => {
+          const box = centre.getBoundingClientRect();
+          onMove((m.clientY - box.top) / box.height);
+        };
+        element.onpointerup = () => (element.onpointermove = element.onpointerup = null);
+      }}
+      onKeyDown={(e) => {
+        const box = e.currentTarget.parentElement!.getBoundingClientRect();
+        const now = (e.currentTarget.getBoundingClientRect().top - box.top) / box.height;
+        if (e.key === "ArrowUp") onMove(now - 0.05);
+        else if (e.key === "ArrowDown") onMove(now + 0.05);
+        else return;
+        e.preventDefault();
+        e.stopPropagation();
+      }}
+    />
+  );
+}
+
+/** Keys of the whole widget; only while the focus is inside, and never while typing. */
+function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store"]; actions: Actions }): void {
+  const target = event.composedPath()[0] as HTMLElement;
+  const typing = target.matches?.("input:not([type=range]):not([type=checkbox]), textarea, select");
+  const command = event.ctrlKey || event.metaKey;
+  const open = store.detail.peek();
+  let handled = true;
+  if (command && !typing && event.key.toLowerCase() === "z") void (event.shiftKey ? actions.redo() : actions.undo());
+  else if (command && !typing && event.key.toLowerCase() === "y") void actions.redo();
+  else if (command && !typing && event.key.toLowerCase() === "a" && open === null) actions.selectMatching();
+  else if (typing || command || event.altKey) handled = false;
+  else if (event.key === "?") store.help.value = !store.help.peek();
+  else if (event.key === "Escape") {
+    if (store.help.peek()) store.help.value = false;
+    else actions.clearSelection();
+  } else if (/^[1-9]$/.test(event.key)) {
+    const tag = store.tags.peek()[Number(event.key) - 1];
+    if (tag) void actions.toggleTag(tag.name, open === null ? undefined : [open]);
+  } else handled = false;
+  if (!handled) return;
+  event.preventDefault();
+  event.stopPropagation();
+}

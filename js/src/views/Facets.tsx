@@ -1,0 +1,371 @@
+// The left panel: search, histograms with brushes, category and tag chips, saved filters.
+
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useSignalEffect } from "@preact/signals";
+import { Scope } from "../host/scope";
+import { chosen, chosenTags, describe, facetOf, isEmpty, number, parts, rangeOf, untaggedKey } from "../protocol/filter";
+import type { Column } from "../protocol/messages";
+import { HistogramView } from "../render/histogram";
+import { binsOf, edge } from "../state/evaluator";
+import { hue, none, ramp, tagColor } from "./palette";
+import { Button, count, Icon, Popover, useExplorer } from "./parts";
+
+const FEW_CHIPS = 14;
+
+export function Facets(): JSX.Element {
+  const { store } = useExplorer();
+  const facets = store.shownFacets.value;
+  const numbers = facets.filter((c) => c.kind === "number");
+  const categories = facets.filter((c) => c.kind === "category");
+  return (
+    <div class="facets" data-testid="facets">
+      <Search />
+      <Conditions />
+      {numbers.length ? <h3>Metrics</h3> : null}
+      {numbers.map((c) => (
+        <Metric key={c.name} column={c} />
+      ))}
+      {categories.map((c) => (
+        <Category key={c.name} column={c} />
+      ))}
+      <Tags />
+      <Saved />
+      <Picker />
+    </div>
+  );
+}
+
+function Search(): JSX.Element {
+  const { store, actions } = useExplorer();
+  const current = parts(store.filter.value).list.find((p) => "text" in p && !("expr" in p));
+  const text = current && "text" in current ? current.text : "";
+  return (
+    <input
+      class="input"
+      type="search"
+      placeholder="find in names and text…"
+      aria-label="Find text"
+      data-testid="search"
+      value={text}
+      onChange={(e) => actions.search(e.currentTarget.value)}
+      onKeyDown={(e) => {
+        if (e.key === "Enter") actions.search(e.currentTarget.value);
+      }}
+    />
+  );
+}
+
+/** What no brush or chip shows, each with a cross; and the switch between all and any. */
+function Conditions(): JSX.Element | null {
+  const { store, actions } = useExplorer();
+  const { mode, list } = parts(store.filter.value);
+  const loose = list.filter((p) => mode === "any" || facetOf(p) === "");
+  if (!list.length) return null;
+  return (
+    <div class="conditions">
+      <div class="conditions-head">
+        {list.length > 1 ? (
+          <div class="segments" role="group" aria-label="How conditions combine">
+            {(["all", "any"] as const).map((m) => (
+              <button key={m} type="button" class="segment" aria-pressed={mode === m} onClick={() => actions.setMode(m)}>
+                {m === "all" ? "match all" : "match any"}
+              </button>
+            ))}
+          </div>
+        ) : (
+          <span class="muted">1 condition</span>
+        )}
+        <button type="button" class="link" data-testid="clear-filter" onClick={() => actions.clearFilter()}>
+          clear
+        </button>
+      </div>
+      {loose.map((part, i) => (
+        <span key={i} class="chip condition" title={describe(part)}>
+          <span class="chip-text mono">{describe(part)}</span>
+          <button type="button" class="chip-x" aria-label={`Remove ${describe(part)}`} onClick={() => actions.removePart(part)}>
+            <Icon name="close" />
+          </button>
+        </span>
+      ))}
+    </div>
+  );
+}
+
+function Metric({ column }: { column: Column }): JSX.Element {
+  const { store, actions } = useExplorer();
+  const host = useRef<HTMLDivElement>(null);
+  const view = useRef<HistogramView | null>(null);
+  const base = useRef<Uint32Array | null>(null);
+  useEffect(() => {
+    const scope = new Scope();
+    view.current = new HistogramView(host.current!, scope, {
+      brush: (lo, hi, done) => actions.brush(column, lo, hi, done),
+    });
+    return () => scope.dispose();
+  }, [column.name]);
+  useEffect(() => {
+    base.current = null;
+  }, [column]);
+  const range = rangeOf(store.filter.value, column.name);
+  const text = rangeText(column, range?.lo ?? null, range?.hi ?? null);
+  useSignalEffect(() => {
+    const result = store.result.value;
+    const filter = store.filter.value;
+    const dark = store.dark.value;
+    const counts = result?.counts.get(column.name) ?? new Uint32Array(256);
+    const now = rangeOf(filter, column.name);
+    if (!base.current && isEmpty(filter) && result?.counts.has(column.name)) base.current = counts.slice();
+    const bins = column.hist?.bins ?? 1;
+    const exact = now ? (binsOf(column, now.lo, now.hi, now.closed) ?? nearestBins(column, now.lo, now.hi)) : null;
+    view.current?.set({
+      bins,
+      base: base.current,
+      counts,
+      brush: now && exact ? [now.lo === null ? null : exact[0], now.hi === null ? null : exact[1]] : null,
+      colors: {
+        bar: dark ? "#6f9ff5" : "#2f66d8",
+        faint: dark ? "#3c4149" : "#d6dae0",
+        brush: dark ? "rgba(111,159,245,0.16)" : "rgba(47,102,216,0.10)",
+        axis: dark ? "#3c4149" : "#d6dae0",
+      },
+      label: `${column.title}: brush a range; arrow keys move its low end, with shift its high end`,
+      valueText: now ? rangeText(column, now.lo, now.hi) : "everything",
+    });
+  });
+  return (
+    <div class={range ? "metric brushed" : "metric"} data-testid={`facet-${column.name}`}>
+      <div class="metric-head" title={[column.title, column.unit && `in ${column.unit}`, column.direction].filter(Boolean).join(" · ")}>
+        <span class="metric-name">{column.title}</span>
+        <span class="metric-range">{text}</span>
+        {range ? (
+          <button type="button" class="chip-x" aria-label={`Clear ${column.title}`} onClick={() => actions.brush(column, null, null, true)}>
+            <Icon name="close" />
+          </button>
+        ) : null}
+      </div>
+      <div ref={host} class="metric-plot" />
+    </div>
+  );
+}
+
+function nearestBins(column: Column, lo: number | null, hi: number | null): [number, number] {
+  const h = column.hist!;
+  const at = (v: number): number => Math.min(h.bins, Math.max(0, (v - h.lo) / h.step));
+  return [lo === null ? 0 : at(lo), hi === null ? h.bins : Math.max(at(hi), (lo === null ? 0 : at(lo)) + 0.2)];
+}
+
+function rangeText(column: Column, lo: number | null, hi: number | null): string {
+  const h = column.hist;
+  if (!h) return "";
+  const unit = column.unit && column.unit.length <= 5 && !["share", "score"].includes(column.unit) ? ` ${column.unit}` : "";
+  return `${number(lo ?? edge(column, 0))}–${number(hi ?? edge(column, h.bins))}${unit}`;
+}
+
+function Category({ column }: { column: Column }): JSX.Element {
+  const { store, actions } = useExplorer();
+  const [all, setAll] = useState(false);
+  const counts = store.result.value?.counts.get(column.name);
+  const now = chosen(store.filter.value, column.name);
+  const dark = store.dark.value;
+  const colored = store.color.value === column.name;
+  const levels: (string | null)[] = [...(column.levels ?? [])];
+  if (column.nulls) levels.push(null);
+  const shown = all ? levels : levels.filter((v, i) => i < FEW_CHIPS || now.include.has(v) || now.exclude.has(v));
+  return (
+    <section class="category" data-testid={`facet-${column.name}`}>
+      <h3>{column.name === "class_name" ? "Class" : column.title}</h3>
+      <div class="chips">
+        {shown.map((value) => {
+          const i = value === null ? 255 : levels.indexOf(value);
+          return (
+            <FilterChip
+              key={value ?? "\u0000"}
+              text={value ?? "none"}
+              color={colored ? (value === null ? none(dark) : hue(i, dark)) : null}
+              n={counts?.[i] ?? 0}
+              on={now.include.has(value)}
+              off={now.exclude.has(value)}
+              onToggle={(exclude) => actions.toggleValue(column.name, value, exclude)}
+            />
+          );
+        })}
+        {levels.length > shown.length ? (
+          <button type="button" class="link" onClick={() => setAll(true)}>
+            {levels.length - shown.length} more
+          </button>
+        ) : null}
+      </div>
+    </section>
+  );
+}
+
+function FilterChip({ text, color, n, on, off, onToggle }: {
+  text: string;
+  color: string | null;
+  n: number;
+  on: boolean;
+  off: boolean;
+  onToggle(exclude: boolean): void;
+}): JSX.Element {
+  return (
+    <button
+      type="button"
+      class={`chip${on ? " on" : ""}${off ? " off" : ""}${n === 0 && !on && !off ? " none" : ""}`}
+      aria-pressed={on || off ? "true" : "false"}
+      aria-label={`${off ? "not " : ""}${text}, ${count(n)}`}
+      title={`${text}: click shows only it, alt-click leaves it out`}
+      onClick={(e) => onToggle(e.altKey)}
+    >
+      {color ? <span class="dot" style={{ background: color }} /> : null}
+      <span class="chip-text">{off ? `not ${text}` : text}</span>
+      <span class="chip-n">{count(n)}</span>
+    </button>
+  );
+}
+
+function Tags(): JSX.Element {
+  const { store, actions } = useExplorer();
+  const now = chosenTags(store.filter.value);
+  const result = store.result.value;
+  const tags = store.tags.value;
+  const dark = store.dark.value;
+  return (
+    <section data-testid="facet-tags">
+      <h3>Tags</h3>
+      <div class="chips">
+        {tags.map((tag) => (
+          <FilterChip
+            key={tag.name}
+            text={tag.name}
+            color={tagColor(tags, tag.name, dark)}
+            n={result?.tagCounts.get(tag.name) ?? tag.count}
+            on={now.include.has(tag.name)}
+            off={now.exclude.has(tag.name)}
+            onToggle={(exclude) => actions.toggleTagFilter(tag.name, exclude)}
+          />
+        ))}
+        <FilterChip
+          text="untagged"
+          color={null}
+          n={result?.untagged ?? store.spec.value.alive}
+          on={now.include.has(untaggedKey)}
+          off={now.exclude.has(untaggedKey)}
+          onToggle={(exclude) => actions.toggleTagFilter(untaggedKey, exclude)}
+        />
+      </div>
+    </section>
+  );
+}
+
+function Saved(): JSX.Element | null {
+  const { store, actions } = useExplorer();
+  const [name, setName] = useState("");
+  const { saved } = store.spec.value;
+  const empty = isEmpty(store.filter.value);
+  if (!saved.length && empty) return null;
+  return (
+    <section>
+      <h3>Saved filters</h3>
+      <div class="chips">
+        {saved.map((s) => (
+          <span key={s.name} class="chip">
+            <button type="button" class="chip-inner" title={describe(s.filter)} onClick={() => actions.applyFilter(s.filter)}>
+              {s.name}
+            </button>
+            <button type="button" class="chip-x" aria-label={`Forget filter ${s.name}`} onClick={() => void actions.deleteFilter(s.name)}>
+              <Icon name="close" />
+            </button>
+          </span>
+        ))}
+      </div>
+      {empty ? null : (
+        <form
+          class="row"
+          onSubmit={(e) => {
+            e.preventDefault();
+            if (name.trim()) void actions.saveFilter(name.trim()).then(() => setName(""));
+          }}
+        >
+          <input class="input" placeholder="name this filter…" aria-label="Name of the filter" value={name} onInput={(e) => setName(e.currentTarget.value)} />
+          <button type="submit" class="button" disabled={!name.trim()}>
+            Save
+          </button>
+        </form>
+      )}
+    </section>
+  );
+}
+
+function Picker(): JSX.Element {
+  const { store, actions } = useExplorer();
+  const shown = store.shownFacets.value.map((c) => c.name);
+  const columns = store.spec.value.columns.filter((c) => c.kind !== "text");
+  const groups = [...new Set(columns.map((c) => c.group))];
+  return (
+    <Popover label="Choose what this panel shows" trigger={<><Icon name="plus" /> columns</>} testid="facet-picker">
+      {() => (
+        <div class="picker">
+          {groups.map((g) => (
+            <fieldset key={g}>
+              <legend>{g}</legend>
+              {columns
+                .filter((c) => c.group === g)
+                .map((c) => (
+                  <label key={c.name} class="check">
+                    <input
+                      type="checkbox"
+                      checked={shown.includes(c.name)}
+                      onChange={(e) => actions.facets(e.currentTarget.checked ? [...shown, c.name] : shown.filter((n) => n !== c.name))}
+                    />
+                    {c.title}
+                  </label>
+                ))}
+            </fieldset>
+          ))}
+        </div>
+      )}
+    </Popover>
+  );
+}
+
+/** The legend of the map: chips for categories, a ramp for numbers. */
+export function Legend(): JSX.Element | null {
+  const { store, actions } = useExplorer();
+  const dark = store.dark.value;
+  const name = store.color.value;
+  const column = name ? store.columns.value.get(name) : undefined;
+  if (!column) return null;
+  if (column.kind === "number" && column.hist) {
+    const stops = Array.from({ length: 9 }, (_, i) => ramp(i / 8, dark)).join(", ");
+    return (
+      <div class="legend" data-testid="legend">
+        <span class="legend-title">{column.title}</span>
+        <span>{number(edge(column, 0))}</span>
+        <span class="ramp" style={{ background: `linear-gradient(90deg, ${stops})` }} />
+        <span>{number(edge(column, column.hist.bins))}</span>
+      </div>
+    );
+  }
+  const now = chosen(store.filter.value, column.name);
+  const levels = (column.levels ?? []).slice(0, 12);
+  return (
+    <div class="legend" data-testid="legend">
+      {levels.map((level, i) => (
+        <button
+          key={level}
+          type="button"
+          class={`legend-item${now.include.size && !now.include.has(level) ? " dim" : ""}`}
+          aria-pressed={now.include.has(level)}
+          onClick={(e) => actions.toggleValue(column.name, level, e.altKey)}
+        >
+          <span class="dot" style={{ background: hue(i, dark) }} />
+          {level}
+        </button>
+      ))}
+      {(column.levels?.length ?? 0) > levels.length ? <span class="muted">+{column.levels!.length - levels.length}</span> : null}
+    </div>
+  );
+}
+
+export { Button };

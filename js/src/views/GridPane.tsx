@@ -1,0 +1,125 @@
+// The image grid: tiles of the rows that pass the filter, in the chosen order.
+
+import { useSignalEffect } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { Scope } from "../host/scope";
+import { number } from "../protocol/filter";
+import { edge } from "../state/evaluator";
+import { type Tile, VirtualGrid } from "../ui/virtual-grid";
+import { tagColor } from "./palette";
+import { Button, useExplorer } from "./parts";
+
+const MOST_TILE_TAGS = 3;
+
+export function GridPane(): JSX.Element {
+  const { store, actions, explorer } = useExplorer();
+  const host = useRef<HTMLDivElement>(null);
+  const grid = useRef<VirtualGrid | null>(null);
+  useEffect(() => {
+    const scope = new Scope();
+    const rowAt = (index: number): number | undefined => store.result.peek()?.visible[index];
+    const view = new VirtualGrid(host.current!, scope, {
+      click: (index, keys) => actions.clickTile(index, keys),
+      open: (index) => actions.open(rowAt(index) ?? null),
+      need: (from, to) => explorer.thumbs.need(store.result.peek()?.visible.subarray(from, to) ?? []),
+      hover: (index) => (store.hovered.value = index === null ? null : (rowAt(index) ?? null)),
+      cursor: (index) => (store.focused.value = rowAt(index) ?? null),
+    });
+    grid.current = view;
+    view.setItem((index, tile) => {
+      const row = rowAt(index);
+      if (row !== undefined) draw(tile, row);
+    });
+    scope.add(explorer.thumbs.onArrival(() => view.refreshSoon()));
+    return () => {
+      grid.current = null;
+      scope.dispose();
+    };
+  }, []);
+
+  const draw = (tile: Tile, row: number): void => {
+    const url = explorer.thumbs.url(row);
+    const { button, image, value, tags } = tile;
+    if (url && image.getAttribute("src") !== url) image.src = url;
+    if (!url) image.removeAttribute("src");
+    button.classList.toggle("loading", url === undefined);
+    button.classList.toggle("broken", url === "");
+    const selected = store.selected.peek()[row] === 1;
+    button.classList.toggle("selected", selected);
+    button.setAttribute("aria-selected", String(selected));
+    const text = valueText(row);
+    if (value.textContent !== text) value.textContent = text;
+    const own = [...store.tagMasks.peek()].filter(([, mask]) => mask[row]).map(([name]) => name);
+    const key = own.join("\u0000");
+    if (tags.dataset["key"] !== key) {
+      tags.dataset["key"] = key;
+      tags.replaceChildren(
+        ...own.slice(0, MOST_TILE_TAGS).map((name) => {
+          const chip = document.createElement("span");
+          chip.className = "tile-tag";
+          const dot = document.createElement("span");
+          dot.className = "dot";
+          dot.style.background = tagColor(store.tags.peek(), name, store.dark.peek());
+          chip.append(dot, name);
+          return chip;
+        }),
+      );
+    }
+    button.setAttribute("aria-label", `image ${row}${text ? `, ${text}` : ""}${own.length ? `, tags ${own.join(", ")}` : ""}`);
+  };
+
+  /** The value a tile shows: of the column that sorts, else of the one that colours. */
+  const valueText = (row: number): string => {
+    const sort = store.sort.peek();
+    const column = store.columns.peek().get(sort?.by ?? store.color.peek() ?? "");
+    const code = column ? explorer.columns.get(column.name)?.[row] : undefined;
+    if (!column || code === undefined || code === 255) return "";
+    if (column.kind === "category") return column.levels?.[code] ?? "";
+    return number(edge(column, code));
+  };
+
+  useSignalEffect(() => {
+    const result = store.result.value;
+    grid.current?.setCount(result?.matching ?? 0);
+  });
+  useSignalEffect(() => grid.current?.setTile(store.tile.value));
+  useSignalEffect(() => {
+    const name = store.sort.value?.by ?? store.color.value;
+    void store.codes.value;
+    const column = name ? store.columns.value.get(name) : undefined;
+    if (column && column.kind !== "text" && !explorer.columns.get(column.name))
+      void explorer.columns.need([column]).then(
+        () => grid.current?.refresh(),
+        () => {},
+      );
+    grid.current?.refreshSoon();
+  });
+  useSignalEffect(() => {
+    void store.tagMasks.value;
+    void store.selected.value;
+    void store.tags.value;
+    grid.current?.refreshSoon();
+  });
+  useSignalEffect(() => {
+    void store.order.value;
+    grid.current?.top();
+  });
+  const result = store.result.value;
+  return (
+    <div class="grid-pane" data-testid="grid">
+      <div ref={host} class="grid-host" />
+      {result && result.matching === 0 ? (
+        <div class="empty over">
+          <strong>{store.spec.value.alive === 0 ? "No images here" : "Nothing matches"}</strong>
+          <span class="muted">{store.spec.value.alive === 0 ? "This view holds no rows." : "No image passes all the conditions on the left."}</span>
+          {store.spec.value.alive === 0 ? null : (
+            <Button label="Clear the filter" onClick={() => actions.clearFilter()}>
+              Clear the filter
+            </Button>
+          )}
+        </div>
+      ) : null}
+    </div>
+  );
+}

@@ -1,0 +1,147 @@
+// The right panel: what is under the pointer or was clicked last, its values, neighbours and tags.
+
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { number } from "../protocol/filter";
+import type { Detail } from "../protocol/messages";
+import { asF32, asU32 } from "../transport/wire";
+import { Button, useExplorer } from "./parts";
+import { TagEditor } from "./TagEditor";
+
+const HOVER_MS = 120;
+const SIDE_NEIGHBOURS = 4;
+const MOST_VALUES = 6;
+const FIRST = ["brightness", "contrast", "sharpness", "uniqueness", "colourfulness", "entropy"];
+
+export interface Near {
+  row: number;
+  distance: number;
+}
+
+/** Details and neighbours of a row, fetched a moment after it stopped changing. */
+export function useDetail(row: number | null, k: number, wait: number): { detail: Detail | null; near: Near[] } {
+  const { explorer, store } = useExplorer();
+  const detail = useSignal<Detail | null>(null);
+  const near = useSignal<Near[]>([]);
+  const { revision, embeddings } = store.spec.value;
+  const embedding = store.positions.value?.name ?? embeddings[0]?.name ?? null;
+  useEffect(() => {
+    if (row === null) return;
+    let current = true;
+    const timer = setTimeout(() => {
+      void explorer.ask<Detail>("row.detail", { row }).then((reply) => {
+        if (current && reply) detail.value = reply.head;
+      });
+      if (!embedding) return;
+      void explorer.ask("neighbors.get", { row, k, embedding }).then((reply) => {
+        if (!current || !reply) return;
+        const rows = asU32(reply.buffers[0]!);
+        const distances = asF32(reply.buffers[1]!);
+        near.value = [...rows].map((r, i) => ({ row: r, distance: distances[i]! }));
+        explorer.thumbs.need(rows);
+      });
+    }, wait);
+    return () => {
+      current = false;
+      clearTimeout(timer);
+    };
+  }, [row, revision, embedding]);
+  return { detail: detail.value?.row === row ? detail.value : null, near: near.value };
+}
+
+export function Inspector(): JSX.Element {
+  const { store, actions } = useExplorer();
+  const row = store.hovered.value ?? store.focused.value;
+  const { detail, near } = useDetail(row, SIDE_NEIGHBOURS, HOVER_MS);
+  return (
+    <div class="inspector" data-testid="inspector">
+      <TagEditor />
+      {row === null ? (
+        <p class="muted small">Point at an image to see its values; double click opens it.</p>
+      ) : (
+        <>
+          <Picture row={row} onOpen={() => actions.open(row)} />
+          {detail ? (
+            <>
+              <h3 class="name" title={detail.uri}>
+                {detail.name}
+              </h3>
+              {detail.class_name ? <p class="small muted">{detail.class_name}</p> : null}
+              <Values detail={detail} most={MOST_VALUES} />
+            </>
+          ) : null}
+          {near.length ? <h3>Most similar</h3> : null}
+          <Neighbours near={near} onOpen={(r) => actions.open(r)} />
+        </>
+      )}
+    </div>
+  );
+}
+
+function Picture({ row, onOpen }: { row: number; onOpen(): void }): JSX.Element {
+  const { explorer } = useExplorer();
+  const tick = useSignal(0);
+  useEffect(() => explorer.thumbs.onArrival(() => tick.value++), []);
+  useEffect(() => explorer.thumbs.need([row]), [row]);
+  void tick.value;
+  const url = explorer.thumbs.url(row);
+  return (
+    <button type="button" class="preview" aria-label="Open this image" onClick={onOpen}>
+      {url ? <img src={url} alt="" /> : <span class="muted">{url === "" ? "no picture" : ""}</span>}
+    </button>
+  );
+}
+
+export function Values({ detail, most }: { detail: Detail; most?: number }): JSX.Element {
+  const rank = (name: string): number => {
+    const at = FIRST.indexOf(name);
+    return at < 0 ? FIRST.length : at;
+  };
+  const list = [...detail.values].filter((v) => v.value !== null && (most === undefined || v.percentile !== null));
+  list.sort((a, b) => rank(a.name) - rank(b.name));
+  return (
+    <dl class="values">
+      {list.slice(0, most ?? list.length).map((v) => (
+        <div key={v.name} class="value" title={[v.name, v.unit && `in ${v.unit}`, v.direction, v.percentile !== null ? `percentile ${Math.round(v.percentile * 100)}` : ""].filter(Boolean).join(" · ")}>
+          <dt>{v.name.replaceAll("_", " ")}</dt>
+          <dd>
+            <span class="value-number">
+              {typeof v.value === "number" ? number(v.value) : String(v.value)}
+              {most === undefined && v.unit && typeof v.value === "number" ? <span class="unit"> {v.unit}</span> : null}
+            </span>
+            {v.percentile !== null ? (
+              <span class="bar" role="img" aria-label={`percentile ${Math.round(v.percentile * 100)}`}>
+                <span class="bar-mark" style={{ left: `${v.percentile * 100}%` }} />
+              </span>
+            ) : null}
+          </dd>
+          {most === undefined && v.direction ? <span class="value-note">{v.direction}</span> : null}
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export function Neighbours({ near, onOpen }: { near: Near[]; onOpen(row: number): void }): JSX.Element | null {
+  const { explorer } = useExplorer();
+  const tick = useSignal(0);
+  useEffect(() => explorer.thumbs.onArrival(() => tick.value++), []);
+  void tick.value;
+  if (!near.length) return null;
+  return (
+    <div class="near">
+      {near.map((n) => {
+        const url = explorer.thumbs.url(n.row);
+        return (
+          <button key={n.row} type="button" class="near-item" title={`cosine distance ${n.distance.toFixed(3)}`} aria-label={`Similar image, distance ${n.distance.toFixed(2)}`} onClick={() => onOpen(n.row)}>
+            {url ? <img src={url} alt="" /> : <span class="near-empty" />}
+            <span>{n.distance.toFixed(2)}</span>
+          </button>
+        );
+      })}
+    </div>
+  );
+}
+
+export { Button };

@@ -1,0 +1,94 @@
+// The line below: how many are selected and match, the filter in words, saved or busy, keys.
+
+import type { JSX } from "preact";
+import { describe, isEmpty } from "../protocol/filter";
+import type { Job } from "../protocol/messages";
+import { Button, count, Progress, useExplorer } from "./parts";
+
+export function StatusBar(): JSX.Element {
+  const { store, actions } = useExplorer();
+  const spec = store.spec.value;
+  const result = store.result.value;
+  const total = spec.base?.n ?? spec.alive;
+  const selected = store.selectedCount.value;
+  const filter = store.filter.value;
+  const job = store.job.value;
+  return (
+    <footer class="statusbar">
+      <span class="nowrap" data-testid="selected">
+        <strong>{count(selected)}</strong> selected
+      </span>
+      {selected ? (
+        <span class="nowrap actions">
+          <button type="button" class="link" onClick={() => actions.keepSelection()}>
+            show only these
+          </button>
+          <button type="button" class="link" onClick={() => actions.invert()}>
+            invert
+          </button>
+          <button type="button" class="link" onClick={() => actions.clearSelection()}>
+            clear
+          </button>
+        </span>
+      ) : (
+        <button type="button" class="link nowrap" data-testid="select-all" onClick={() => actions.selectMatching()}>
+          select all that match
+        </button>
+      )}
+      <span class="nowrap muted" data-testid="matching">
+        {count(result?.matching ?? total)} of {count(total)} match
+      </span>
+      <span class="mono muted ellipsis filter-text" title={describe(filter)}>
+        {isEmpty(filter) ? "" : describe(filter)}
+      </span>
+      <span class="spacer" />
+      {job?.state === "running" ? <Running job={job} /> : null}
+      {spec.problems ? (
+        <span class="muted nowrap" title="Listed in p.problems: what was skipped, why, and what to do">
+          {count(spec.problems)} {spec.problems === 1 ? "problem" : "problems"}
+        </span>
+      ) : null}
+      <State />
+      <Button kind="ghost" label="Keys (?)" onClick={() => (store.help.value = !store.help.value)}>
+        ? keys
+      </Button>
+    </footer>
+  );
+}
+
+function State(): JSX.Element {
+  const { store } = useExplorer();
+  const text = store.stale.value ? "disconnected" : store.busy.value ? "kernel busy" : store.saving.value ? "saving…" : "saved";
+  return (
+    <span class={`nowrap state ${store.stale.value || store.busy.value ? "warn" : "muted"}`} data-testid="state">
+      {text}
+    </span>
+  );
+}
+
+function Running({ job }: { job: Job }): JSX.Element {
+  const { actions } = useExplorer();
+  const share = job.total > 1 ? job.done / job.total : null;
+  const rate = job.rate && job.total > 1 ? `${job.rate >= 10 ? Math.round(job.rate) : job.rate.toFixed(1)}/s` : "";
+  return (
+    <span class="running" data-testid="job">
+      <span class="nowrap">
+        {job.stage || job.title}
+        {job.total > 1 ? ` ${count(job.done)}/${count(job.total)}` : "…"}
+      </span>
+      <Progress share={share} />
+      <span class="muted nowrap">
+        {rate}
+        {job.eta !== null && job.total > 1 ? ` · ${duration(job.eta)} left` : ""}
+      </span>
+      <button type="button" class="link" onClick={() => void actions.cancelJob()}>
+        stop
+      </button>
+    </span>
+  );
+}
+
+function duration(seconds: number): string {
+  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  return seconds < 3600 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}

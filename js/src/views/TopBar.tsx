@@ -1,0 +1,108 @@
+// The bar above: what this is, how it is coloured and sorted, code, undo.
+
+import type { JSX } from "preact";
+import type { Column } from "../protocol/messages";
+import { Button, count, Icon, Popover, Select, useExplorer } from "./parts";
+
+const LEAST_TILE_PX = 48;
+const MOST_TILE_PX = 320;
+
+export interface Drawers {
+  narrow: boolean;
+  left: boolean;
+  right: boolean;
+  toggle(side: "left" | "right"): void;
+}
+
+export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
+  const { store, actions } = useExplorer();
+  const spec = store.spec.value;
+  const total = spec.base?.n ?? spec.alive;
+  const noun = spec.levels[0]?.title.toLowerCase() ?? "rows";
+  const sort = store.sort.value;
+  const columns = spec.columns.filter((c) => c.kind !== "text");
+  return (
+    <header class="topbar">
+      {drawers.narrow ? <Button icon="filter" label="Filters" pressed={drawers.left} onClick={() => drawers.toggle("left")} testid="drawer-left" /> : null}
+      <strong class="ellipsis project" title={spec.project.path}>
+        {spec.project.name}
+      </strong>
+      <span class="muted nowrap" data-testid="count">
+        {count(total)} {noun}
+        {spec.base ? ` of ${count(spec.alive)}` : ""}
+      </span>
+      {spec.levels.length > 1 ? (
+        <div class="segments" role="group" aria-label="Level">
+          {spec.levels.map((l) => (
+            <span key={l.id} class="segment" aria-current={l.id === spec.level}>
+              {l.title}
+            </span>
+          ))}
+        </div>
+      ) : null}
+      <span class="spacer" />
+      <label class="labelled">
+        <span class="muted">colour</span>
+        <Select label="Colour by" testid="color" value={store.color.value ?? ""} options={[{ value: "", text: "none" }, ...options(columns)]} onChange={(v) => actions.color(v || null)} />
+      </label>
+      <label class="labelled">
+        <span class="muted">sort</span>
+        <Select
+          label="Sort by"
+          testid="sort"
+          value={sort?.by ?? ""}
+          options={[{ value: "", text: "as added" }, ...options(spec.columns)]}
+          onChange={(v) => actions.sort(v ? { by: v, desc: sort?.desc ?? false } : null)}
+        />
+      </label>
+      <Button icon={sort?.desc ? "down" : "up"} label={sort?.desc ? "Descending" : "Ascending"} disabled={!sort} testid="direction" onClick={() => sort && actions.sort({ ...sort, desc: !sort.desc })} />
+      <input
+        class="slider tile-size"
+        type="range"
+        aria-label="Tile size"
+        title="Tile size"
+        min={LEAST_TILE_PX}
+        max={MOST_TILE_PX}
+        step={8}
+        value={store.tile.value}
+        onInput={(e) => actions.tile(Number(e.currentTarget.value))}
+      />
+      <Copy />
+      <Button icon="undo" label={store.undo.value ? `Undo: ${store.undo.value}` : "Nothing to undo"} disabled={!store.undo.value} onClick={() => void actions.undo()} testid="undo" />
+      <Button icon="redo" label={store.redo.value ? `Redo: ${store.redo.value}` : "Nothing to redo"} disabled={!store.redo.value} onClick={() => void actions.redo()} testid="redo" />
+      {drawers.narrow ? <Button icon="info" label="Details and tags" pressed={drawers.right} onClick={() => drawers.toggle("right")} testid="drawer-right" /> : null}
+    </header>
+  );
+}
+
+function options(columns: readonly Column[]): { value: string; text: string; group: string }[] {
+  return columns.map((c) => ({ value: c.name, text: c.title, group: c.group }));
+}
+
+function Copy(): JSX.Element {
+  const { actions, explorer } = useExplorer();
+  const copy = async (what: "filter" | "selection"): Promise<void> => {
+    const code = await actions.code(what);
+    if (!code) return;
+    try {
+      await navigator.clipboard.writeText(code);
+      explorer.toast("Copied the Python to the clipboard.");
+    } catch {
+      explorer.toast("This page may not write the clipboard: copy it from here.", code);
+    }
+  };
+  return (
+    <Popover label="Copy as Polars" trigger={<><Icon name="copy" /> <span class="wide-only">Copy as Polars</span></>} align="right" testid="copy">
+      {(close) => (
+        <div class="menu" role="menu">
+          <button type="button" role="menuitem" data-testid="copy-filter" onClick={() => void copy("filter").then(close)}>
+            What is shown: filter and order
+          </button>
+          <button type="button" role="menuitem" onClick={() => void copy("selection").then(close)}>
+            What is selected, by id
+          </button>
+        </div>
+      )}
+    </Popover>
+  );
+}

@@ -1,0 +1,52 @@
+// Colours of points: distinct hues for categories, one ordered ramp for numbers, grey for none.
+
+import type { Column, Tag } from "../protocol/messages";
+
+// Ten hues told apart by most colour-blind eyes, from Tableau's revised palette.
+const LIGHT = ["#4e79a7", "#e8872b", "#59a14f", "#b07aa1", "#d9545b", "#3c9d9b", "#9c755f", "#c59a1c", "#e377a2", "#6b7f2a"];
+const DARK = ["#6f9fd0", "#f2a154", "#79c26f", "#c99bbd", "#f0787d", "#63c4c0", "#bf9a84", "#e3bd4b", "#f49cbd", "#9db151"];
+const NONE_LIGHT = "#a4a9b0";
+const NONE_DARK = "#6c727b";
+// Dark blue to yellow, evenly spaced in lightness (viridis, sampled).
+const RAMP = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
+const RAMP_DARK = RAMP.map((_, i) => RAMP[Math.min(RAMP.length - 1, i + 1)]!);
+
+export function hue(i: number, dark: boolean): string {
+  const list = dark ? DARK : LIGHT;
+  return list[i % list.length]!;
+}
+
+export function none(dark: boolean): string {
+  return dark ? NONE_DARK : NONE_LIGHT;
+}
+
+export function tagColor(tags: readonly Tag[], name: string, dark: boolean): string {
+  const at = tags.findIndex((t) => t.name === name);
+  return tags[at]?.color ?? hue(Math.max(0, at) + 2, dark);
+}
+
+export function ramp(share: number, dark: boolean): string {
+  const stops = dark ? RAMP_DARK : RAMP;
+  const at = Math.min(1, Math.max(0, share)) * (stops.length - 1);
+  const [a, b] = [rgb(stops[Math.floor(at)]!), rgb(stops[Math.ceil(at)]!)];
+  const f = at - Math.floor(at);
+  return `#${a.map((v, i) => Math.round(v + (b[i]! - v) * f).toString(16).padStart(2, "0")).join("")}`;
+}
+
+function rgb(hex: string): number[] {
+  return [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16));
+}
+
+/** The 256 colours of the map for a column; index 255 is a missing value. */
+export function pointPalette(column: Column | undefined, dark: boolean): Uint8Array {
+  const out = new Uint8Array(256 * 4);
+  const bins = column?.hist?.bins ?? 1;
+  for (let i = 0; i < 256; i++) {
+    let color = hue(0, dark);
+    if (column?.kind === "category") color = i < 254 ? hue(i, dark) : none(dark);
+    else if (column?.kind === "number") color = i === 255 ? none(dark) : ramp(bins > 1 ? i / (bins - 1) : 0.5, dark);
+    const [r, g, b] = rgb(color);
+    out.set([r!, g!, b!, i >= 254 && column ? 150 : 215], i * 4);
+  }
+  return out;
+}

@@ -1,0 +1,163 @@
+// Small pieces used all over: menus, selects, chips, icons as text.
+
+import { type ComponentChildren, createContext, type JSX } from "preact";
+import { useContext, useEffect, useRef, useState } from "preact/hooks";
+import type { Actions } from "../state/actions";
+import type { Explorer } from "../state/explorer";
+import type { Store } from "../state/store";
+
+export interface Context {
+  explorer: Explorer;
+  store: Store;
+  actions: Actions;
+}
+export const ExplorerContext = createContext<Context>(null as unknown as Context);
+export const useExplorer = (): Context => useContext(ExplorerContext);
+
+const PATHS: Record<string, string> = {
+  lasso: "M8 3c3.3 0 6 1.8 6 4s-2.7 4-6 4-6-1.8-6-4 2.700-4 6-4zM5 10.500c-1 1.200-.5 2.500.5 3",
+  box: "M2.500 3.500h11v9h-11z",
+  pan: "M8 1.500v13M1.500 8h13M6 3.500l2-2 2 2M6 12.500l2 2 2-2M3.500 6l-2 2 2 2M12.500 6l2 2-2 2",
+  fit: "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4",
+  close: "M4 4l8 8M12 4l-8 8",
+  left: "M10 3L5 8l5 5",
+  right: "M6 3l5 5-5 5",
+  up: "M8 13V3M4 7l4-4 4 4",
+  down: "M8 3v10M4 9l4 4 4-4",
+  copy: "M5.500 5.500h8v8h-8zM3.500 10.500h-1v-8h8v1",
+  undo: "M3 6h7a3.500 3.500 0 010 7H6M3 6l3-3M3 6l3 3",
+  redo: "M13 6H6a3.500 3.500 0 000 7h4M13 6l-3-3M13 6l-3 3",
+  filter: "M2 3h12L9.500 8.500V13l-3-1.500v-3z",
+  info: "M8 7v4.500M8 4.500v.5M8 14.500a6.500 6.500 0 100-13 6.500 6.500 0 000 13z",
+  plus: "M8 3v10M3 8h10",
+  more: "M3.500 8h.01M8 8h.01M12.500 8h.01",
+};
+
+export function Icon({ name }: { name: keyof typeof PATHS }): JSX.Element {
+  return (
+    <svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+      <path d={PATHS[name]} fill="none" stroke="currentColor" stroke-width={name === "more" ? 2.4 : 1.5} stroke-linecap="round" stroke-linejoin="round" />
+    </svg>
+  );
+}
+
+interface ButtonProps {
+  label: string;
+  onClick(event: MouseEvent): void;
+  children?: ComponentChildren;
+  icon?: keyof typeof PATHS;
+  pressed?: boolean;
+  disabled?: boolean;
+  kind?: "plain" | "ghost" | "primary";
+  testid?: string;
+}
+
+export function Button({ label, onClick, children, icon, pressed, disabled, kind = "plain", testid }: ButtonProps): JSX.Element {
+  return (
+    <button
+      type="button"
+      class={`button ${kind}${icon && !children ? " square" : ""}`}
+      title={label}
+      aria-label={label}
+      aria-pressed={pressed}
+      disabled={disabled ?? false}
+      onClick={onClick}
+      data-testid={testid}
+    >
+      {icon ? <Icon name={icon} /> : null}
+      {children}
+    </button>
+  );
+}
+
+interface SelectProps {
+  label: string;
+  value: string;
+  options: { value: string; text: string; group?: string }[];
+  onChange(value: string): void;
+  testid?: string;
+}
+
+export function Select({ label, value, options, onChange, testid }: SelectProps): JSX.Element {
+  const groups = [...new Set(options.map((o) => o.group ?? ""))];
+  const list = (group: string): JSX.Element[] =>
+    options
+      .filter((o) => (o.group ?? "") === group)
+      .map((o) => (
+        <option key={o.value} value={o.value} selected={o.value === value}>
+          {o.text}
+        </option>
+      ));
+  return (
+    <select class="select" aria-label={label} title={label} data-testid={testid} value={value} onChange={(e) => onChange(e.currentTarget.value)}>
+      {groups.map((g) =>
+        g ? (
+          <optgroup key={g} label={g}>
+            {list(g)}
+          </optgroup>
+        ) : (
+          list(g)
+        ),
+      )}
+    </select>
+  );
+}
+
+/** A panel that opens under a button and closes on Escape or a click elsewhere in the widget. */
+export function Popover({ label, trigger, children, align = "left", testid }: {
+  label: string;
+  trigger: ComponentChildren;
+  children: (close: () => void) => ComponentChildren;
+  align?: "left" | "right";
+  testid?: string;
+}): JSX.Element {
+  const [open, setOpen] = useState(false);
+  const box = useRef<HTMLDivElement>(null);
+  const button = useRef<HTMLButtonElement>(null);
+  const close = (): void => {
+    setOpen(false);
+    button.current?.focus();
+  };
+  useEffect(() => {
+    if (!open) return;
+    const root = box.current?.getRootNode() as ShadowRoot | Document | undefined;
+    const outside = (event: Event): void => {
+      if (!event.composedPath().includes(box.current!)) setOpen(false);
+    };
+    root?.addEventListener("pointerdown", outside, true);
+    box.current?.querySelector<HTMLElement>(".popover input, .popover button, .popover select")?.focus();
+    return () => root?.removeEventListener("pointerdown", outside, true);
+  }, [open]);
+  return (
+    <div
+      class="popover-anchor"
+      ref={box}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape" || !open) return;
+        event.stopPropagation();
+        close();
+      }}
+    >
+      <button ref={button} type="button" class="button ghost" aria-label={label} title={label} aria-haspopup="dialog" aria-expanded={open} onClick={() => setOpen(!open)} data-testid={testid}>
+        {trigger}
+      </button>
+      {open ? (
+        <div class={`popover ${align}`} role="dialog" aria-label={label}>
+          {children(close)}
+        </div>
+      ) : null}
+    </div>
+  );
+}
+
+export function Progress({ share }: { share: number | null }): JSX.Element {
+  return (
+    <div class="progress" role="progressbar" aria-label="Progress" aria-valuemin={0} aria-valuemax={100} aria-valuenow={share === null ? undefined : Math.round(share * 100)}>
+      <div class={share === null ? "progress-bar unknown" : "progress-bar"} style={{ width: share === null ? "30%" : `${share * 100}%` }} />
+    </div>
+  );
+}
+
+export function count(n: number): string {
+  return n.toLocaleString("en");
+}
