@@ -76,6 +76,7 @@ class Duplicates:
 def _regrouped(project: Project, level: Level, threshold: float) -> pl.Series:
     """Group again with another embedding distance."""
     from .metrics.duplicates import duplicate_groups
+    from .pipeline import nullable_groups
 
     if not 0 <= threshold <= _LARGEST_COSINE_DISTANCE:
         raise InputError(f"The threshold {threshold} is no cosine distance.", "Give a number from 0 to 2.")
@@ -92,4 +93,4 @@ def _regrouped(project: Project, level: Level, threshold: float) -> pl.Series:
     )
     out = np.full(level.n, -1, np.int64)
     out[vectors.rows] = groups
-    return pl.Series(DUPLICATE_GROUP, np.where(out < 0, None, out), dtype=pl.Int64)
+    return nullable_groups(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from .errors import EawError, InputError, unknown
 from .jobs import Job
 from .metrics import registry
 from .schema import CONTENT_HASH, DUPLICATE_GROUP, ITEM, KEY, ORDINAL, PHASH, URI, VECTOR
+from .state import newest_values
 from .store.folder import resolve_address
 from .vectors import DESCRIPTOR, EmbeddingSet
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 STAGES = ("pixels", "neighbours", "layout")
 PIXEL_STAGE_VERSION = 1
 _CUSTOM = "custom"
+_STAGE = "compute"
 _NEIGHBOURS = "neighbours"
 
 
@@ -50,7 +53,7 @@ def make_plan(
     wanted = None
     if metrics is not None:
         wanted = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-        known = registry.registered()
+        known = [m.name for m in registry.registered(ITEM) if m.function is not None]
         for name in wanted:
             if name not in known:
                 raise unknown("metric", name, known)
@@ -67,6 +70,7 @@ def run(project: Project, plan: Plan, job: Job) -> None:
 
         warm_up()
     if "pixels" in plan.stages:
+        _table(project, job)
         _pixels(project, plan, job)
     names = [plan.embedding] if plan.embedding else list(project.embeddings)
     for name in names:
@@ -95,69 +99,90 @@ def _stage(job: Job, name: str, total: int, work: Callable[[], Any]) -> None:
 
 
 def _pixels(project: Project, plan: Plan, job: Job) -> None:
+    """Decode what has no values yet; then, apart, what lacks only a custom metric."""
     from .metrics import engine
 
-    custom = [m for m in _custom_metrics(plan) if m.needs == "pixels"]
-    todo, missing = _missing_pixels(project, [m.name for m in custom])
-    job.enter("images", todo.height)
-    if todo.is_empty():
-        return
-    sink = _PixelSink(project, missing)
-    engine.run(
-        todo, sink, executor=plan.executor, custom=tuple(custom), progress=job.reach, cancel=job.cancelled
-    )
+    custom = tuple(m for m in _custom_metrics(plan) if m.needs == "pixels")
+    have = newest_values(project._folder.pixels.read())
+    done = have.filter(pl.col("computed") == PIXEL_STAGE_VERSION)
+    fresh = _todo(project, done)
+    works = [(fresh, engine.WANT_ALL, custom)]
+    for spec in custom:
+        known = done.filter(pl.col(spec.name).is_not_null()) if spec.name in done.columns else done.clear()
+        late = _todo(project, known).join(fresh, on=CONTENT_HASH, how="anti", maintain_order="left")
+        works.append((late, (), (spec,)))
+    for todo, want, metrics in works:
+        if todo.is_empty() or job.cancelled.is_set():
+            continue
+        job.enter("images", todo.height)
+        sink = _PixelSink(project, complete=bool(want))
+        engine.run(
+            todo, sink, executor=plan.executor, custom=metrics, want=want, progress=job.reach, cancel=job.cancelled
+        )
 
 
-def _missing_pixels(project: Project, custom: Sequence[str]) -> tuple[pl.DataFrame, frozenset[str]]:
-    """Find contents without values: each content once, however many items have it."""
+def _todo(project: Project, done: pl.DataFrame) -> pl.DataFrame:
+    """Contents without values: each once, however many items have it; failed ones are not tried again."""
     level = project._snapshot().items
     frame = level.frame.select(CONTENT_HASH, URI)
     if level.alive is not None:
         frame = frame.filter(pl.Series(level.alive))
     frame = frame.drop_nulls(CONTENT_HASH).unique(CONTENT_HASH, keep="first", maintain_order=True)
-    have = project._folder.pixels.read()
-    complete = pl.col("computed") == PIXEL_STAGE_VERSION
-    for name in custom:
-        complete = complete & (pl.col(name).is_not_null() if name in have.columns else pl.lit(False))
-    done = have.filter(complete)
-    failed = project._folder.problems.read().filter(pl.col("stage") == "compute")[KEY]
     todo = frame.join(done.select(CONTENT_HASH), on=CONTENT_HASH, how="anti", maintain_order="left")
-    if not custom:
-        todo = todo.filter(~pl.col(CONTENT_HASH).is_in(failed.implode()))
+    failed = project._folder.problems.read().filter(pl.col("stage") == _STAGE)[KEY]
+    todo = todo.filter(~pl.col(CONTENT_HASH).is_in(failed.implode()))
     addresses = [resolve_address(u, project._bases) for u in todo[URI]]
-    return todo.with_columns(pl.Series(URI, addresses, dtype=pl.String)), frozenset(todo[CONTENT_HASH])
+    return todo.with_columns(pl.Series(URI, addresses, dtype=pl.String))
+
+
+def _table(project: Project, job: Job) -> None:
+    """Metrics that compare an image's size with the others', kept as long as the sizes are the same."""
+    from .metrics.table import table_metrics
+
+    level = project._snapshot().items
+    sizes = level.frame.select(ORDINAL, *(c for c in ("width", "height") if c in level.frame.columns))
+    if sizes.width < 3 or sizes.is_empty():
+        return
+    job.enter("sizes", 1)
+    frame = sizes.select(ORDINAL).hstack(table_metrics(sizes, seed=project.seed))
+    _replace_values(project, "table", frame)
+    job.reach(1, 1)
+
+
+def _replace_values(project: Project, family: str, frame: pl.DataFrame) -> None:
+    """Commit values unless they are there already."""
+    table = project._folder.values(family)
+    if not table.exists() or not table.read().equals(frame):
+        table.replace(frame)
 
 
 class _PixelSink:
     """Commits one finished batch: caches first, the row that says "computed" last."""
 
-    def __init__(self, project: Project, todo: frozenset[str]) -> None:
+    def __init__(self, project: Project, *, complete: bool) -> None:
         self._project = project
-        self._todo = todo
+        self._complete = complete
 
     def __call__(self, batch: PixelBatch) -> None:
-        project = self._project
-        if batch.content_hash:
+        project, n = self._project, len(batch.content_hash)
+        if n and self._complete:
             project._thumbnails.append(batch.content_hash, batch.thumbnails)
             blobs = [row.tobytes() for row in np.ascontiguousarray(batch.vectors, "<f4")]
             project._folder.embedding(DESCRIPTOR).append(
                 pl.DataFrame({KEY: batch.content_hash, VECTOR: blobs}, schema=dict(schema.EMBEDDING.columns))
             )
-            values = {**batch.metrics, **batch.custom}
-            project._folder.pixels.append(
-                pl.DataFrame(
-                    {
-                        CONTENT_HASH: batch.content_hash,
-                        "computed": pl.Series([PIXEL_STAGE_VERSION] * len(batch.content_hash), dtype=pl.Int32),
-                        PHASH: pl.Series(PHASH, batch.phash, dtype=pl.UInt64),
-                        **{k: _column(k, v) for k, v in values.items()},
-                    }
-                )
+        if n:
+            known = {"computed": [PIXEL_STAGE_VERSION] * n, PHASH: batch.phash} if self._complete else {}
+            values = {**batch.metrics, **batch.custom} if self._complete else batch.custom
+            frame = pl.DataFrame(
+                {CONTENT_HASH: batch.content_hash, "written_ns": [time.time_ns()] * n, **known},
+                schema_overrides={"computed": pl.Int32, PHASH: pl.UInt64},
             )
+            project._folder.pixels.append(frame.with_columns(_column(k, v) for k, v in values.items()))
         if batch.problems:
             project._add_problems(
                 [
-                    {"stage": "compute", "where": p.address, "what": p.what, "why": p.why, "remedy": p.remedy, KEY: p.content_hash}
+                    {"stage": _STAGE, "where": p.address, "what": p.what, "why": p.why, "remedy": p.remedy, KEY: p.content_hash}
                     for p in batch.problems
                 ]
             )
@@ -194,16 +219,22 @@ def _neighbours(project: Project, name: str, vectors: EmbeddingSet, job: Job) ->
         chosen = level.frame[CONTENT_HASH].gather(vectors.rows)
         phash = np.zeros(len(vectors), np.uint64) if level.phash is None else level.phash.gather(vectors.rows).fill_null(0).to_numpy()
         groups = duplicate_groups(chosen, phash, graph)
-        columns[DUPLICATE_GROUP] = pl.Series(np.where(groups < 0, None, groups), dtype=pl.Int64)
+        columns[DUPLICATE_GROUP] = nullable_groups(groups)
     table.replace(pl.DataFrame(columns), cause={"key": key})
     job.reach(len(vectors), len(vectors))
+
+
+def nullable_groups(groups: NDArray[np.integer]) -> pl.Series:
+    """Return group numbers with null where an item is alone (-1)."""
+    series = pl.Series(DUPLICATE_GROUP, groups.astype(np.int64))
+    return series.set(series < 0, None)
 
 
 # -- custom metrics on frames and embeddings --------------------------------------------------
 
 
 def _custom_metrics(plan: Plan) -> list[registry.MetricSpec]:
-    found = [m for m in registry.registered().values() if m.function is not None and m.level == ITEM]
+    found = [m for m in registry.registered(ITEM) if m.function is not None]
     if plan.metrics is not None:
         found = [m for m in found if m.name in plan.metrics]
     return found
@@ -221,9 +252,7 @@ def _custom(project: Project, plan: Plan, job: Job) -> None:
                 f'The metric "{spec.name}" gave {values.len():,} values for {level.n:,} items.', "Return one value a row."
             )
         frame = pl.DataFrame({ORDINAL: level.frame[ORDINAL], spec.name: values.cast(pl.Float32).fill_nan(None)})
-        table = project._folder.values(f"{_CUSTOM}-{spec.name}")
-        if not table.exists() or not table.read().equals(frame):
-            table.replace(frame)
+        _replace_values(project, f"{_CUSTOM}-{spec.name}", frame)
         job.reach(1, 1)
 
 

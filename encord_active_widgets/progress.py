@@ -22,10 +22,9 @@ def shown(job: Job, *, quiet: bool = False) -> Iterator[None]:
 
     def update(job: Job) -> None:
         if bar.desc.removesuffix(": ") != job.stage:
-            bar.reset(total=job.total)
             bar.set_description(job.stage, refresh=False)
-        elif bar.total != job.total:
-            bar.total = job.total
+            bar.reset(total=job.total)
+        bar.total = job.total
         bar.update(job.done - bar.n)
 
     job.on_change = update
@@ -33,4 +32,6 @@ def shown(job: Job, *, quiet: bool = False) -> Iterator[None]:
         yield
     finally:
         job.on_change = None
+        if job.state == "done":
+            bar.set_description("computed", refresh=False)
         bar.close()

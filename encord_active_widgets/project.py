@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from .ingest import Ingested
     from .widgets.explorer import Explorer
 
+QUALITY_METRICS = (
+    "sharpness", "brightness", "contrast", "entropy", "luma_p05", "luma_p99", "odd_size", "odd_aspect", "uniqueness"
+)  # fmt: skip
 _NO_ROWS = RowSet("ids", 0, b"")
 _LONGEST_TAG = 200
 
@@ -277,12 +280,15 @@ class Project:
         if extra:
             rows = {"name": extra, "level": [ITEM] * len(extra), "family": ["stored"] * len(extra)}
             frame = pl.concat([frame, pl.DataFrame(rows)], how="diagonal")
-        return frame.with_columns(pl.col("name").is_in(have).alias("computed"))
+        limits = pl.concat_list("low", "high").alias("range")
+        return frame.with_columns(limits, pl.col("name").is_in(have).alias("computed")).drop("low", "high")
 
     def outliers(self, *metrics: str) -> pl.DataFrame:
         """Items far from the rest, once each with their worst metric.
 
         Moderate lies beyond 1.5, severe beyond 2.5 interquartile ranges of the quartiles.
+        By default the metrics of image quality are looked at, not those of content such as
+        colour shares; name others to have them.
         """
         from .metrics.outliers import outliers
 
@@ -291,7 +297,7 @@ class Project:
             if name not in level.metrics:
                 raise unknown("metric", name, level.metrics)
         frame = level.frame if level.alive is None else level.frame.filter(pl.Series(level.alive))
-        return outliers(frame, list(metrics or level.metrics))
+        return outliers(frame, list(metrics or [m for m in QUALITY_METRICS if m in level.metrics]))
 
     def duplicates(self, threshold: float | None = None) -> Duplicates:
         """Groups of exact and near duplicates; `threshold` is a cosine distance."""

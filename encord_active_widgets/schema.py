@@ -200,12 +200,13 @@ EMBEDDING = TableSchema("embedding", {KEY: pl.String, VECTOR: pl.Binary}, key=KE
 
 PIXEL_METRICS = TableSchema(
     "pixels",
-    {CONTENT_HASH: pl.String, "computed": pl.Int32, PHASH: pl.UInt64},
+    {CONTENT_HASH: pl.String, "computed": pl.Int32, "written_ns": pl.Int64, PHASH: pl.UInt64},
     key=CONTENT_HASH,
     open=True,
     stored={PHASH: pl.Int64},
 )
-"""Metric values of an image's content. `computed` is the version of the pixel stage."""
+"""Metric values of an image's content. `computed` is the version of the pixel stage, null on a row
+that only adds a custom metric; where several rows have a value, the one written last counts."""
 
 VALUES = TableSchema("values", {ORDINAL: pl.UInt32}, key=ORDINAL, open=True, stored={ORDINAL: pl.Int64})
 """Metric values by row: neighbours, custom metrics."""

@@ -27,6 +27,7 @@ Mask = NDArray[np.bool_]
 
 LABEL_LEVELS = (schema.OBJECT, schema.CLASSIFICATION)
 FILE_METRICS = ("width", "height", "area", "aspect_ratio", "file_size")
+_FEW_ROWS = 2000
 _LATE_COLUMNS = ("mode", "group", "added_at", CONTENT_HASH)
 
 
@@ -87,6 +88,18 @@ class Level:
         """The frame and the Boolean tag columns side by side; no copy."""
         return pl.concat([self.frame, self.tag_frame], how="horizontal")
 
+    def has_nan(self, name: str) -> bool:
+        """Tell whether a float column holds NaN; looked up once a column."""
+        known = self._nan_columns
+        if name not in known:
+            is_float = name in self.frame.columns and self.frame.schema[name].is_float()
+            known[name] = is_float and bool(self.frame[name].is_nan().any())
+        return known[name]
+
+    @cached_property
+    def _nan_columns(self) -> dict[str, bool]:
+        return {}
+
     def alive_rows(self) -> NDArray[np.uint32]:
         """Ordinals of the rows that were not removed."""
         if self.alive is None:
@@ -99,12 +112,15 @@ class Level:
         if not names or rows.size == 0:
             return pl.Series(TAGS, [[] for _ in range(rows.size)], dtype=pl.List(pl.String))
         hits = np.stack([self.edits.tags[n][rows] for n in names], axis=1)
+        if rows.size <= _FEW_ROWS:
+            lists = [[n for n, hit in zip(names, row, strict=True) if hit] for row in hits.tolist()]
+            return pl.Series(TAGS, lists, dtype=pl.List(pl.String))
         row, tag = np.nonzero(hits)
         offsets = np.concatenate([[0], np.cumsum(hits.sum(axis=1))])
         flat = pl.Series(names, dtype=pl.String).gather(tag) if tag.size else pl.Series([], dtype=pl.String)
         lengths = np.diff(offsets)
-        lists = pl.DataFrame({"row": row, "tag": flat}).group_by("row", maintain_order=True).agg("tag")
-        out = pl.DataFrame({"row": np.arange(lengths.size)}).join(lists, on="row", how="left", maintain_order="left")
+        grouped = pl.DataFrame({"row": row, "tag": flat}).group_by("row", maintain_order=True).agg("tag")
+        out = pl.DataFrame({"row": np.arange(lengths.size)}).join(grouped, on="row", how="left", maintain_order="left")
         return out["tag"].fill_null([]).cast(pl.List(pl.String)).alias(TAGS)
 
 
@@ -283,12 +299,20 @@ def _item_frame(
 def _join_pixels(base: pl.DataFrame, pixels: pl.DataFrame) -> tuple[pl.DataFrame, list[str], pl.Series | None]:
     if pixels.is_empty():
         return base, [], None
-    newest = pixels.unique(CONTENT_HASH, keep="last", maintain_order=True)
+    newest = newest_values(pixels)
     names = [c for c in newest.columns if c not in schema.PIXEL_METRICS.columns and c not in base.columns]
     joined = base.join(
         newest.select(CONTENT_HASH, schema.PHASH, *names), on=CONTENT_HASH, how="left", maintain_order="left"
     )
     return joined.drop(schema.PHASH), names, joined[schema.PHASH]
+
+
+def newest_values(pixels: pl.DataFrame) -> pl.DataFrame:
+    """One row a content: of each column the value written last."""
+    if pixels[CONTENT_HASH].n_unique() == pixels.height:
+        return pixels
+    ordered = pixels.sort(CONTENT_HASH, "written_ns")
+    return ordered.group_by(CONTENT_HASH, maintain_order=True).agg(pl.all().drop_nulls().last())
 
 
 def _label_frame(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:

@@ -65,8 +65,10 @@ class View:
     def df(self) -> pl.DataFrame:
         """The rows as a frame: ids, address, metadata, metrics and `tags: List(String)`."""
         level = self._state()
-        frame = self._lazy(level, level.frame.columns).collect()
-        rows = frame[ORDINAL].to_numpy()
+        rows = self._rows(level)
+        # Find the rows with the few columns that decide, then fetch the others for these rows only.
+        whole = rows.size == level.n and not self._ops
+        frame = level.frame if whole else level.frame[rows]
         out = frame.with_columns(level.tags_of(rows))
         if self._extra is not None:
             out = out.join(self._extra, on=ORDINAL, how="left", maintain_order="left")
@@ -80,16 +82,13 @@ class View:
     @property
     def rows(self) -> Rows:
         """Ordinals (u32) of the rows, in the view's order."""
-        level = self._state()
-        if not self._ops:
-            return level.alive_rows()
-        return self._lazy(level, [ORDINAL]).collect()[ORDINAL].to_numpy().astype(np.uint32)
+        return self._rows(self._state())
 
     @property
     def ids(self) -> pl.Series:
         """Ids of the rows, in the view's order."""
         level = self._state()
-        return self._lazy(level, [level.key]).collect()[level.key]
+        return level.frame[level.key].gather(self._rows(level))
 
     @property
     def columns(self) -> list[str]:
@@ -104,9 +103,7 @@ class View:
         return pl.DataFrame(counts, schema={"tag": pl.String, "count": pl.Int64}, orient="row")
 
     def __len__(self) -> int:
-        if not self._ops:
-            return int(self._state().alive_rows().size)
-        return int(self._lazy(self._state(), [ORDINAL]).select(pl.len()).collect().item())
+        return int(self._rows(self._state()).size)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return self.df.iter_rows(named=True)
@@ -223,8 +220,13 @@ class View:
         if name not in level.columns and name not in extra:
             raise unknown("column", name, level.columns | extra)
 
-    def _lazy(self, level: Level, columns: Sequence[str]) -> pl.LazyFrame:
-        """Compile the steps to one lazy query that yields `columns`."""
+    def _rows(self, level: Level) -> Rows:
+        if not self._ops:
+            return level.alive_rows()
+        return self._lazy(level).select(ORDINAL).collect()[ORDINAL].to_numpy().astype(np.uint32)
+
+    def _lazy(self, level: Level) -> pl.LazyFrame:
+        """Compile the steps to one lazy query."""
         steps = list(self._ops)
         base = level.query_frame
         if steps and steps[0][0] == _ROWS:
@@ -240,7 +242,7 @@ class View:
             lazy = lazy.join(self._extra.lazy(), on=ORDINAL, how="left", maintain_order="left")
         for step in steps:
             lazy = self._step(lazy, step, level)
-        return lazy.select(columns)
+        return lazy
 
     def _step(self, lazy: pl.LazyFrame, step: Op, level: Level) -> pl.LazyFrame:
         kind = step[0]
@@ -258,9 +260,8 @@ class View:
 
 
 def _nan_last(by: pl.Expr, level: Level, name: str | pl.Expr) -> pl.Expr:
-    if isinstance(name, str) and name in level.frame.columns and level.frame.schema[name].is_float():
-        return by.fill_nan(None)
-    return by
+    """Order NaN with the missing values; a column without NaN stays a plain one, which sorts faster."""
+    return by.fill_nan(None) if isinstance(name, str) and level.has_nan(name) else by
 
 
 def _tag_list(names: Sequence[str]) -> pl.Expr:

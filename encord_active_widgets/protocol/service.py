@@ -154,7 +154,7 @@ class Service:
     def _metric_specs(self) -> dict[str, Any]:
         from ..metrics.registry import registered
 
-        return dict(registered())
+        return {m.name: m for m in registered(self.view.level)}
 
     def _embeddings(self) -> list[dict[str, Any]]:
         if self.view.level != ITEM:

@@ -1,0 +1,97 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything is installed below this folder,
+# except the browser, which comes from the system's packages.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+# uv does not byte-compile by itself, and an uncompiled environment starts 2-3 times slower for ever.
+UV := UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+export CHROMIUM
+PYTEST_ARGS ?=
+
+.PHONY: help setup browser bundle demo test lint format types js unit e2e bench docs build clean
+
+help:  ## show this list
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+setup: $(STAMPS)/python bundle browser  ## install everything that the other commands need
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/python: $(STAMPS)/venv pyproject.toml js/hatch_build.py
+	@command -v c++ >/dev/null || command -v g++ >/dev/null \
+	  || echo "No C++ compiler found: hnswlib will not build (Debian: apt-get install g++; macOS: xcode-select --install)."
+	$(UV) -e '.[test,lint]'
+	@touch $@
+
+bundle: $(STAMPS)/python  ## build the browser bundle if its sources changed
+	@$(BIN)/python js/bundle.py
+	@$(BIN)/python js/bundle.py --install-only >/dev/null
+
+browser:
+	@if [[ -n "$(CHROMIUM)" ]]; then :; \
+	elif [[ "$$(id -u)" = 0 ]] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    chromium fonts-dejavu-core fonts-noto-color-emoji >/dev/null; \
+	else \
+	  echo "No Chromium found. The browser tests and the headless demo need one: install the package"; \
+	  echo "'chromium' with your system's package manager, or set CHROMIUM=/path/to/chromium."; \
+	fi
+
+demo: setup  ## the quickstart in JupyterLab; HEADLESS=1 runs it without a screen and writes demo/
+	@PYTHONPATH=tests $(BIN)/python -m e2e.demo $(if $(HEADLESS),--headless)
+
+test: setup lint js  ## linters, types, JavaScript tests, Python tests, browser tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMPS)/python  ## ruff, formatting, mypy, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMPS)/python  ## let ruff fix and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+js: bundle  ## TypeScript types and unit tests
+	cd js && npm run --silent check
+	cd js && npm run --silent test
+
+unit: setup  ## Python tests without a browser
+	$(BIN)/python -m pytest -m "not e2e" $(PYTEST_ARGS)
+
+e2e: setup  ## browser tests: JupyterLab, Notebook 7, marimo
+	$(BIN)/python -m pytest -m e2e $(PYTEST_ARGS)
+
+$(STAMPS)/bench: $(STAMPS)/python
+	$(UV) -e '.[bench]'
+	@touch $@
+
+bench: setup $(STAMPS)/bench  ## speed and size as ratios to peers and limits; ONLY=name runs one
+	nice -n 5 $(BIN)/python benchmarks/run.py $(ONLY)
+
+docs: setup  ## refresh the generated parts of README.md: the metrics table and the screenshot
+	$(BIN)/python tests/readme_tables.py --write >/dev/null
+	PYTHONPATH=tests $(BIN)/python -m e2e.demo --headless
+	cp demo/quickstart.png examples/quickstart.png
+
+build: setup  ## source distribution and wheel in dist/
+	rm -rf dist && $(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist && ls -l dist
+
+clean:  ## remove what was built; `make clean all=1` also the environment
+	rm -rf dist build demo encord_active_widgets/static tests/e2e/.shots examples/scenes examples/*.eaw \
+	  .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis js/coverage
+	find encord_active_widgets tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(if $(all),rm -rf $(VENV) js/node_modules)

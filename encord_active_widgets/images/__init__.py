@@ -1,0 +1,1 @@
+"""From an address to pixels: reading bytes, safe decoding, thumbnails."""
