@@ -53,4 +53,8 @@ def _host() -> str:
     for module, name in _HOSTS:
         if module in sys.modules:
             return name
-    return "none (plain Python)" if importlib.util.find_spec("IPython") is None or "IPython" not in sys.modules else "IPython"
+    return (
+        "none (plain Python)"
+        if importlib.util.find_spec("IPython") is None or "IPython" not in sys.modules
+        else "IPython"
+    )

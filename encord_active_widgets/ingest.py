@@ -50,9 +50,17 @@ class _Probed:
 
 
 def ingest(
-    folder: ProjectFolder, source: Source, bases: Sequence[Path], *, known: pl.DataFrame, n_labels: int, read: bool = True,
-    progress: bool = True, code: str = "",
-) -> Ingested:  # fmt: skip
+    folder: ProjectFolder,
+    source: Source,
+    bases: Sequence[Path],
+    *,
+    known: pl.DataFrame,
+    n_labels: int,
+    read: bool = True,
+    whole: bool = True,
+    progress: bool = True,
+    code: str = "",
+) -> Ingested:
     """Add the new items of `source`, follow renamed and changed files, keep the rest.
 
     Parameters
@@ -70,6 +78,8 @@ def ingest(
     read : bool
         Read each file for its size and content hash. Without it only addresses are kept
         (for frames that bring their own columns) and files are first opened when needed.
+    whole : bool
+        `source` is all there should be: known files that are gone are listed as problems.
     progress : bool
         Show a progress bar when reading takes longer than a second.
     """
@@ -80,9 +90,14 @@ def ingest(
     to_read = _stale(joined, addresses) if read else [False] * joined.height
     probed = _probe_all([a if r else None for a, r in zip(addresses, to_read, strict=True)], progress)
     faults = [*source.faults, *(p.fault for p in probed if p is not None and p.fault is not None)]
-    rows, counts = _rows(joined, probed, known, set(source.items[URI]), change_id, read)
-    items = _frame(rows, source.items)
-    labels = _labels(source, known, items, change_id, n_labels)
+    present = set(source.items[URI])
+    plan = _Rows(known, present, change_id, bases, read=read)
+    for row, found in zip(_slim(joined), probed, strict=True):
+        plan.take(row, found)
+    if whole:
+        faults += plan.gone()
+    items = _frame(plan.rows, source.items)
+    labels = _labels(source, items, change_id, n_labels)
     _write_problems(folder, faults)
     if items.is_empty() and labels.is_empty():
         return Ingested(faults=len(faults))
@@ -98,7 +113,7 @@ def ingest(
         ),
         durable=True,
     )  # fmt: skip
-    return Ingested(*counts, labels=labels.height, faults=len(faults))
+    return Ingested(plan.added, plan.changed, plan.renamed, labels=labels.height, faults=len(faults))
 
 
 def _stale(joined: pl.DataFrame, addresses: Sequence[str]) -> list[bool]:
@@ -144,59 +159,73 @@ def _probe(task: tuple[int, str]) -> tuple[int, _Probed]:
     return i, _Probed(content_hash(data), header.width, header.height, header.mode, len(data), modified)
 
 
-def _rows(
-    joined: pl.DataFrame, probed: Sequence[_Probed | None], known: pl.DataFrame, present: set[str], change_id: str, read: bool
-) -> tuple[list[dict[str, object]], tuple[int, int, int]]:  # fmt: skip
-    """Make the new table rows: added, changed and renamed items."""
-    now = dt.datetime.now(dt.UTC)
-    next_ordinal = known.height
-    ids = set(known[ITEM_ID])
-    lost = _lost_by_hash(known, present)
-    rows: list[dict[str, object]] = []
-    added = changed = renamed = 0
-    for row, found in zip(_slim(joined), probed, strict=True):
-        uri, item_id, ordinal, revision, added_hash = row
-        if found is None and (read or item_id is not None):
-            continue
-        if found is not None and found.fault is not None:
-            continue
-        if item_id is not None and found is not None and found.content_hash == added_hash:
-            changed_row = True  # touched, same content: remember the new time only
+_Slim = tuple[str, str | None, int | None, int, str | None]
+
+
+class _Rows:
+    """Makes table rows of what was found: added, changed and renamed items."""
+
+    def __init__(
+        self, known: pl.DataFrame, present: set[str], change_id: str, bases: Sequence[Path], *, read: bool
+    ) -> None:
+        self.rows: list[dict[str, object]] = []
+        self.added = self.changed = self.renamed = 0
+        self._read = read
+        self._stamp = {CHANGE_ID: change_id, "added_at": dt.datetime.now(dt.UTC)}
+        self._next = known.height
+        self._ids = set(known[ITEM_ID])
+        missing = (r for r in _slim(known) if r[0] not in present and "://" not in r[0])
+        self._absent = [r for r in missing if not Path(resolve_address(r[0], list(bases))).exists()]
+        self._lost: dict[str, list[_Slim]] = {}
+        for row in self._absent:
+            if row[4] is not None:
+                self._lost.setdefault(row[4], []).append(row)
+
+    def take(self, row: _Slim, found: _Probed | None) -> None:
+        """Take one address of the source, with what reading its file gave (None: not read)."""
+        uri, item_id, ordinal, revision, content = row
+        if (found is None and (self._read or item_id is not None)) or (found is not None and found.fault is not None):
+            return
+        if item_id is not None:
+            # A file touched without a change is written down too: its new time is not looked at again.
+            self.changed += found is not None and found.content_hash != content
         else:
-            changed_row = item_id is not None
-            changed += changed_row
-        if item_id is None:
-            match = lost.get(found.content_hash) if found is not None else None
+            match = self._lost.get(found.content_hash) if found is not None else None
             if match:
-                item_id, ordinal, revision = match.pop()
-                renamed += 1
+                _, item_id, ordinal, revision, _ = match.pop()
+                self.renamed += 1
             else:
-                item_id, ordinal, revision = _new_id(uri, ids), next_ordinal, -1
-                next_ordinal += 1
-                added += 1
-        rows.append(
-            {
-                ITEM_ID: item_id, ORDINAL: ordinal, URI: uri, REVISION: revision + 1, CHANGE_ID: change_id, "added_at": now,
-                **({
-                    CONTENT_HASH: found.content_hash, "width": found.width, "height": found.height, "mode": found.mode,
-                    "bytes": found.size, "modified_ns": found.modified_ns,
-                } if found is not None else {}),
-            }
-        )  # fmt: skip
-    return rows, (added, changed, renamed)
+                item_id, ordinal, revision = _new_id(uri, self._ids), self._next, -1
+                self._next += 1
+                self.added += 1
+        place = {ITEM_ID: item_id, ORDINAL: ordinal, URI: uri, REVISION: revision + 1}
+        self.rows.append({**place, **self._stamp, **({} if found is None else _file_columns(found))})
+
+    def gone(self) -> list[Fault]:
+        """List known files that are not there any more and did not come back under another name."""
+        moved = {row[ITEM_ID] for row in self.rows}
+        return [
+            Fault(
+                uri, "kept", "the file is gone", "put it back, or take the item out with p.items.by_ids([…]).remove()"
+            )
+            for uri, item_id, *_ in self._absent
+            if item_id not in moved
+        ]
 
 
-def _slim(joined: pl.DataFrame) -> Iterator[tuple[str, str | None, int | None, int, str | None]]:
-    return joined.select(URI, ITEM_ID, ORDINAL, pl.col(REVISION).fill_null(0), CONTENT_HASH).iter_rows()  # type: ignore[return-value]
+def _file_columns(found: _Probed) -> dict[str, object]:
+    return {
+        CONTENT_HASH: found.content_hash,
+        "width": found.width,
+        "height": found.height,
+        "mode": found.mode,
+        "bytes": found.size,
+        "modified_ns": found.modified_ns,
+    }
 
 
-def _lost_by_hash(known: pl.DataFrame, present: set[str]) -> dict[str, list[tuple[str, int, int]]]:
-    """Find known items whose file is gone, by content: a new file of that content is the same item renamed."""
-    lost: dict[str, list[tuple[str, int, int]]] = {}
-    for uri, item_id, ordinal, revision, key in _slim(known):
-        if uri not in present and key is not None and "://" not in uri and not os.path.exists(uri):
-            lost.setdefault(key, []).append((str(item_id), int(ordinal or 0), revision))
-    return lost
+def _slim(joined: pl.DataFrame) -> Iterator[_Slim]:
+    return joined.select(URI, ITEM_ID, ORDINAL, pl.col(REVISION).fill_null(0), CONTENT_HASH).iter_rows()
 
 
 def _new_id(uri: str, taken: set[str]) -> str:
@@ -217,13 +246,15 @@ def _frame(rows: list[dict[str, object]], items: pl.DataFrame) -> pl.DataFrame:
     return base.join(items, on=URI, how="left", maintain_order="left")
 
 
-def _labels(source: Source, known: pl.DataFrame, items: pl.DataFrame, change_id: str, n_labels: int) -> pl.DataFrame:
+def _labels(source: Source, items: pl.DataFrame, change_id: str, n_labels: int) -> pl.DataFrame:
     """Give label rows their ids; only labels of items that this import added are new."""
     if source.labels is None or source.labels.is_empty():
         return schema.LABELS.empty()
     fresh = items.filter(pl.col(REVISION) == 0).select(URI, ITEM_ID)
     labels = source.labels.join(fresh, on=URI, how="inner", maintain_order="left")
-    ids = [hashlib.blake2b(f"{change_id}:{i}".encode(), digest_size=_ID_HEX // 2).hexdigest() for i in range(labels.height)]
+    ids = [
+        hashlib.blake2b(f"{change_id}:{i}".encode(), digest_size=_ID_HEX // 2).hexdigest() for i in range(labels.height)
+    ]
     return labels.drop(URI).with_columns(
         pl.Series(schema.LABEL_ID, ids, dtype=pl.String),
         pl.int_range(n_labels, n_labels + labels.height, dtype=pl.Int64, eager=True).cast(pl.UInt32).alias(ORDINAL),

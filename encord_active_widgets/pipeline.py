@@ -80,19 +80,19 @@ def run(project: Project, plan: Plan, job: Job) -> None:
         if len(vectors) == 0:
             continue
         if "layout" in plan.stages:
-            _stage(job, "first map", 1, lambda v=vectors: v.make_layout("pca"))
+            _map(job, "first map", vectors, "pca")
         if "neighbours" in plan.stages:
             _neighbours(project, name, vectors, job)
         if "layout" in plan.stages and not job.cancelled.is_set():
-            _stage(job, "map", 1, lambda v=vectors: v.make_layout("umap", cancel=job.cancelled))
+            _map(job, "map", vectors, "umap")
             project.embeddings.prune(name)
     _custom(project, plan, job)
 
 
-def _stage(job: Job, name: str, total: int, work: Callable[[], Any]) -> None:
-    job.enter(name, total)
-    work()
-    job.reach(total, total)
+def _map(job: Job, stage: str, vectors: EmbeddingSet, layout: str) -> None:
+    job.enter(stage, 1)
+    vectors.make_layout(layout, cancel=job.cancelled)
+    job.reach(1, 1)
 
 
 # -- pixels ---------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def _pixels(project: Project, plan: Plan, job: Job) -> None:
     have = newest_values(project._folder.pixels.read())
     done = have.filter(pl.col("computed") == PIXEL_STAGE_VERSION)
     fresh = _todo(project, done)
-    works = [(fresh, engine.WANT_ALL, custom)]
+    works: list[tuple[pl.DataFrame, Sequence[str], Sequence[registry.MetricSpec]]] = [(fresh, engine.WANT_ALL, custom)]
     for spec in custom:
         known = done.filter(pl.col(spec.name).is_not_null()) if spec.name in done.columns else done.clear()
         late = _todo(project, known).join(fresh, on=CONTENT_HASH, how="anti", maintain_order="left")
@@ -182,7 +182,14 @@ class _PixelSink:
         if batch.problems:
             project._add_problems(
                 [
-                    {"stage": _STAGE, "where": p.address, "what": p.what, "why": p.why, "remedy": p.remedy, KEY: p.content_hash}
+                    {
+                        "stage": _STAGE,
+                        "where": p.address,
+                        "what": p.what,
+                        "why": p.why,
+                        "remedy": p.remedy,
+                        KEY: p.content_hash,
+                    }
                     for p in batch.problems
                 ]
             )
@@ -217,7 +224,11 @@ def _neighbours(project: Project, name: str, vectors: EmbeddingSet, job: Job) ->
     if not suffix:
         level = project._snapshot().items
         chosen = level.frame[CONTENT_HASH].gather(vectors.rows)
-        phash = np.zeros(len(vectors), np.uint64) if level.phash is None else level.phash.gather(vectors.rows).fill_null(0).to_numpy()
+        phash = (
+            np.zeros(len(vectors), np.uint64)
+            if level.phash is None
+            else level.phash.gather(vectors.rows).fill_null(0).to_numpy()
+        )
         groups = duplicate_groups(chosen, phash, graph)
         columns[DUPLICATE_GROUP] = nullable_groups(groups)
     table.replace(pl.DataFrame(columns), cause={"key": key})
@@ -249,7 +260,8 @@ def _custom(project: Project, plan: Plan, job: Job) -> None:
         values = _on_frame(spec, level.frame) if spec.needs == "frame" else _on_embeddings(project, spec, level.n)
         if values.len() != level.n:
             raise EawError(
-                f'The metric "{spec.name}" gave {values.len():,} values for {level.n:,} items.', "Return one value a row."
+                f'The metric "{spec.name}" gave {values.len():,} values for {level.n:,} items.',
+                "Return one value a row.",
             )
         frame = pl.DataFrame({ORDINAL: level.frame[ORDINAL], spec.name: values.cast(pl.Float32).fill_nan(None)})
         _replace_values(project, f"{_CUSTOM}-{spec.name}", frame)
@@ -281,7 +293,7 @@ def _on_embeddings(project: Project, spec: registry.MetricSpec, n: int) -> pl.Se
     return pl.Series(spec.name, out)
 
 
-def start(project: Project, job: Job, work: Callable[[], None], *, background: bool) -> None:
+def start(job: Job, work: Callable[[], None], *, background: bool) -> None:
     """Run `work` here or on a thread; either way the job says how it ended."""
     import threading
 
@@ -300,4 +312,3 @@ def start(project: Project, job: Job, work: Callable[[], None], *, background: b
         return
     job.thread = threading.Thread(target=guarded, name=f"eaw-{job.id}", daemon=True)
     job.thread.start()
-

@@ -179,8 +179,10 @@ class Project:
         Known files are skipped; a renamed file keeps its id and values.
         """
         if isinstance(images, (str, os.PathLike, list, tuple)):
-            return self._ingest(read_folder(images, recursive=recursive, classes=classes), code="p.add_images(…)")
-        return self._ingest(read_frame(images), code="p.add_images(frame)")
+            return self._ingest(
+                read_folder(images, recursive=recursive, classes=classes), whole=False, code="p.add_images(…)"
+            )
+        return self._ingest(read_frame(images), whole=False, code="p.add_images(frame)")
 
     def refresh(self) -> Ingested:
         """Look at the source again: new, changed and renamed files. Nothing is removed.
@@ -300,7 +302,7 @@ class Project:
         return outliers(frame, list(metrics or [m for m in QUALITY_METRICS if m in level.metrics]))
 
     def duplicates(self, threshold: float | None = None) -> Duplicates:
-        """Groups of exact and near duplicates; `threshold` is a cosine distance."""
+        """Return groups of exact and near duplicates; `threshold` is a cosine distance."""
         from .duplicates import Duplicates
 
         return Duplicates(self, threshold)
@@ -364,19 +366,21 @@ class Project:
                 raise InputError("A computation is already running.", "Wait with job.wait(), or job.cancel() it.")
             job = self._job = Job(title)
         if background:
-            pipeline.start(self, job, lambda: pipeline.run(self, plan, job), background=True)
+            pipeline.start(job, lambda: pipeline.run(self, plan, job), background=True)
             return job
         from .progress import shown
 
         with shown(job, quiet=quiet):
-            pipeline.start(self, job, lambda: pipeline.run(self, plan, job), background=False)
+            pipeline.start(job, lambda: pipeline.run(self, plan, job), background=False)
         return job
 
     def _after_embedding(self, name: str) -> None:
         """Rebuild the index, metrics and map of one set."""
         from . import pipeline
 
-        self._run(pipeline.Plan(("neighbours", "layout"), (), None, embedding=name), f"embedding {name}", background=False)
+        self._run(
+            pipeline.Plan(("neighbours", "layout"), (), None, embedding=name), f"embedding {name}", background=False
+        )
 
     # -- edits ------------------------------------------------------------------------------
 
@@ -410,7 +414,9 @@ class Project:
         self._known_tag(old)
         if new in self._snapshot().items.tag_names:
             raise InputError(f'There is a tag "{new}" already.', f'Use p.merge_tags("{old}", "{new}") to join them.')
-        self._edit(ITEM, "rename_tag", payload={"from": old, "to": _tag_name(new)}, code=f"p.rename_tag({old!r}, {new!r})")
+        self._edit(
+            ITEM, "rename_tag", payload={"from": old, "to": _tag_name(new)}, code=f"p.rename_tag({old!r}, {new!r})"
+        )
 
     def merge_tags(self, old: str, into: str) -> None:
         """Put what carries `old` under the tag `into`, and drop `old`."""
@@ -491,16 +497,16 @@ class Project:
     def _level(self, name: str) -> Level:
         return self._snapshot().levels[name]
 
-    def _ingest(self, source: Source, *, read: bool = True, code: str = "") -> Ingested:
+    def _ingest(self, source: Source, *, read: bool = True, whole: bool = True, code: str = "") -> Ingested:
         from .ingest import ingest
 
         with self._lock, self._folder.lock():
             self._snapshot()
             n_labels = self._folder.labels.read().height
-            done = ingest(
-                self._folder, source, self._bases, known=self._reader.raw_items, n_labels=n_labels, read=read, code=code
+            known = self._reader.raw_items
+            return ingest(
+                self._folder, source, self._bases, known=known, n_labels=n_labels, read=read, whole=whole, code=code
             )
-        return done
 
     def _add_problems(self, rows: Sequence[dict[str, Any]]) -> None:
         self._folder.problems.append(pl.DataFrame(rows, schema=dict(schema.PROBLEMS.columns)))
@@ -561,7 +567,7 @@ def open_project(path: str | os.PathLike[str]) -> Project:
     return Project.open(path)
 
 
-def _tag_name(name: str) -> str:
+def _tag_name(name: Any) -> str:
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"{name!r} cannot be a tag.", "Give a text that is not empty.")
     if len(name) > _LONGEST_TAG:
@@ -585,9 +591,8 @@ def _same_source(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def _place(value: Any) -> Any:
-    return os.path.abspath(value) if isinstance(value, str) and os.sep in value else value
+    return str(Path(value).absolute()) if isinstance(value, str) and os.sep in value else value
 
 
 def _shown(images: Any) -> str:
     return repr(os.fspath(images)) if isinstance(images, (str, os.PathLike)) else f"{len(images)} paths"
-

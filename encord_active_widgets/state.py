@@ -184,7 +184,7 @@ class StateReader:
 
     def _publish(self) -> Snapshot:
         state = self._log.state
-        levels = {}
+        levels: dict[str, Level] = {}
         for name, (frame, key, metrics, phash) in self._base.items():
             edits = state.level(name, frame.height)
             if name != ITEM:
@@ -249,9 +249,9 @@ def newest_rows(items: pl.DataFrame) -> pl.DataFrame:
     last = items.sort(ORDINAL, REVISION).group_by(ORDINAL, maintain_order=True)
     keep_first = ["added_at"]
     others = [c for c in items.columns if c not in (ORDINAL, *keep_first)]
-    return last.agg(
-        *(pl.col(c).drop_nulls().last() for c in others), *(pl.col(c).first() for c in keep_first)
-    ).select(items.columns)
+    return last.agg(*(pl.col(c).drop_nulls().last() for c in others), *(pl.col(c).first() for c in keep_first)).select(
+        items.columns
+    )
 
 
 def _item_frame(
@@ -318,7 +318,9 @@ def newest_values(pixels: pl.DataFrame) -> pl.DataFrame:
 def _label_frame(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """Renumber the labels of one level from 0; carry the item's address along."""
     hidden = [c for c in (CHANGE_ID,) if c in labels.columns]
-    present = [c for c in labels.columns if c not in hidden and (labels[c].null_count() < labels.height or c == CLASS_NAME)]
+    present = [
+        c for c in labels.columns if c not in hidden and (labels[c].null_count() < labels.height or c == CLASS_NAME)
+    ]
     base = labels.select(list(dict.fromkeys([LABEL_ID, ITEM_ID, *present, "kind", ORDINAL])))
     base = base.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ORDINAL))
     return base.join(items.select(ITEM_ID, URI), on=ITEM_ID, how="left", maintain_order="left").rechunk()

@@ -41,7 +41,7 @@ def _sizes(frame: pl.DataFrame) -> list[str]:
     if known.is_empty():
         return []
     small, large = known.sort("area")[0], known.sort("area")[-1]
-    total = (known["area"].cast(pl.Float64).sum() or 0) / _MEGAPIXEL
+    total = float(known["area"].cast(pl.Float64).sum() or 0) / _MEGAPIXEL
     span = f"{small['width'][0]}×{small['height'][0]} to {large['width'][0]}×{large['height'][0]} px"
     return [f"  size        {span}, {total:,.1f} megapixels in all"]
 

@@ -71,7 +71,8 @@ class EmbeddingSet:
         return int(self.rows.size)
 
     def __repr__(self) -> str:
-        return f"EmbeddingSet({self.name!r}, {len(self):,} vectors of {self.dim}, maps: {', '.join(self.layouts) or 'none yet'})"
+        maps = ", ".join(self.layouts) or "none yet"
+        return f"EmbeddingSet({self.name!r}, {len(self):,} vectors of {self.dim}, maps: {maps})"
 
     @property
     def key(self) -> str:
@@ -94,14 +95,14 @@ class EmbeddingSet:
     @cached_property
     def graph(self) -> Graph:
         """The k-nearest-neighbour graph over `rows` positions (not ordinals), self left out."""
-        from .embeddings.graph import Graph, knn_graph
+        from .embeddings.graph import EXACT_GRAPH_ROWS, Graph, knn_graph
 
         with self._lock:
             path = self._folder / "graph.npz"
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                with np.load(path) as stored:
-                    return Graph(stored["rows"], stored["distances"])
-            graph = knn_graph(np.asarray(self.vectors), k=GRAPH_K, index=self.index)
+            with contextlib.suppress(OSError, ValueError, KeyError), np.load(path) as stored:
+                return Graph(stored["rows"], stored["distances"])
+            index = self.index if len(self) > EXACT_GRAPH_ROWS else None  # below, the graph is exact without it
+            graph = knn_graph(np.asarray(self.vectors), k=GRAPH_K, index=index)
             _save(path, lambda p: np.savez(p, rows=graph.rows, distances=graph.distances))
             return graph
 
@@ -128,12 +129,12 @@ class EmbeddingSet:
         path = self._folder / f"{name}.npy"
         if path.exists():
             return False
-        positions = self._grown(name)
+        positions: Vectors | None = self._grown(name)
         if positions is None and name == "pca":
             positions = pca_layout(np.asarray(self.vectors), seed=seed)
         elif positions is None:
             positions = umap_layout(np.asarray(self.vectors), self.graph, seed=seed, cancel=cancel)
-        if positions is None or (cancel is not None and cancel.is_set()):
+        if cancel is not None and cancel.is_set():
             return False
         _save(path, lambda p: np.save(p, np.asarray(positions, dtype=np.float32)))
         return True
@@ -190,7 +191,10 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         return name in self._project._folder.embeddings()
 
     def __repr__(self) -> str:
-        return "\n".join(repr(self[n]) for n in self) or "no embeddings yet: call p.compute(), or assign p.embeddings[name]"
+        return (
+            "\n".join(repr(self[n]) for n in self)
+            or "no embeddings yet: call p.compute(), or assign p.embeddings[name]"
+        )
 
     def __getitem__(self, name: str) -> EmbeddingSet:
         with self._project._lock:
@@ -209,7 +213,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         InputError
             A name that cannot be a folder, or numbers that are not finite.
         """
-        if not isinstance(name, str) or not _VALID_NAME.match(name):
+        if not _VALID_NAME.match(str(name)):
             raise InputError(f"{name!r} cannot name an embedding.", "Use letters, digits, dots, dashes, underscores.")
         if name == DESCRIPTOR:
             raise InputError('"descriptor" is the built-in set.', "Give yours another name.")
@@ -265,7 +269,9 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
     def _named(self, embedding: str | None) -> EmbeddingSet:
         name = embedding or self.default
         if name is None:
-            raise InputError("There are no embeddings yet.", 'Call p.compute(), or assign p.embeddings["name"] = vectors.')
+            raise InputError(
+                "There are no embeddings yet.", 'Call p.compute(), or assign p.embeddings["name"] = vectors.'
+            )
         return self[name]
 
     def _ranked(
@@ -342,7 +348,9 @@ def image_vector(image: Any) -> Vectors:
 
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            raise ShapeError(f"The image has shape {image.shape} and dtype {image.dtype}.", "Give (h, w, 3) uint8, RGB.")
+            raise ShapeError(
+                f"The image has shape {image.shape} and dtype {image.dtype}.", "Give (h, w, 3) uint8, RGB."
+            )
         return descriptor(np.ascontiguousarray(image))
     data = bytes(image) if isinstance(image, (bytes, bytearray, memoryview)) else read_bytes(os.fspath(image))
     return descriptor(decode(data))
@@ -429,4 +437,4 @@ def _save(path: Path, write: Any) -> None:
     """Write a cache file under another name, then rename: never seen half-written."""
     temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
     write(temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -93,7 +93,11 @@ class View:
     @property
     def columns(self) -> list[str]:
         """Names of the columns of `df`."""
-        return [*self._state().frame.columns, TAGS, *([c for c in self._extra.columns if c != ORDINAL] if self._extra is not None else [])]
+        return [
+            *self._state().frame.columns,
+            TAGS,
+            *([c for c in self._extra.columns if c != ORDINAL] if self._extra is not None else []),
+        ]
 
     @property
     def tags(self) -> pl.DataFrame:
@@ -156,7 +160,9 @@ class View:
         array = np.asarray(rows, dtype=np.int64)
         n = self._state().n
         if array.size and (array.min() < 0 or array.max() >= n):
-            raise InputError(f"Row {int(array.max())} is not among the {n:,} rows.", "Give ordinals below the row count.")
+            raise InputError(
+                f"Row {int(array.max())} is not among the {n:,} rows.", "Give ordinals below the row count."
+            )
         return View(self._project, self._level, ((_ROWS, array.astype(np.uint32)),))
 
     def by_ids(self, ids: Sequence[str] | pl.Series) -> View:
@@ -229,6 +235,7 @@ class View:
         """Compile the steps to one lazy query."""
         steps = list(self._ops)
         base = level.query_frame
+        lazy: pl.LazyFrame
         if steps and steps[0][0] == _ROWS:
             rows = steps.pop(0)[1]
             if level.alive is not None:
@@ -272,7 +279,7 @@ def _tag_list(names: Sequence[str]) -> pl.Expr:
     return pl.concat_list(parts).list.drop_nulls().alias(TAGS)
 
 
-def _check(expr: pl.Expr | str, level: Level, extra: pl.DataFrame | None) -> pl.Expr:
+def _check(expr: Any, level: Level, extra: pl.DataFrame | None) -> pl.Expr:
     if isinstance(expr, str):
         expr = pl.sql_expr(expr)
     if isinstance(expr, (bool, np.bool_)):
@@ -280,7 +287,9 @@ def _check(expr: pl.Expr | str, level: Level, extra: pl.DataFrame | None) -> pl.
             "A filter got a plain True or False, not an expression.", 'Write pl.col("brightness") < 0.2, with pl.col.'
         )
     if not isinstance(expr, pl.Expr):
-        raise InputError(f"A filter got a {type(expr).__name__}.", 'Write an expression such as pl.col("brightness") < 0.2.')
+        raise InputError(
+            f"A filter got a {type(expr).__name__}.", 'Write an expression such as pl.col("brightness") < 0.2.'
+        )
     more = set(extra.columns) if extra is not None else set()
     for name in expr.meta.root_names():
         if name not in level.columns and name not in more:

@@ -56,7 +56,9 @@ def _images(rows: list[Any], file: str, faults: list[Fault]) -> dict[Any, str]:
         if not isinstance(row, dict) or not isinstance(row.get("file_name"), str) or not _is_id(row.get("id")):
             faults.append(_fault(file, f"images[{i}]", "it has no id and file_name", "add both"))
         elif row["id"] in names:
-            faults.append(_fault(file, f"images[{i}]", f"its id {row['id']} was used before", "give every image its own id"))
+            faults.append(
+                _fault(file, f"images[{i}]", f"its id {row['id']} was used before", "give every image its own id")
+            )
         else:
             names[row["id"]] = row["file_name"]
     return names

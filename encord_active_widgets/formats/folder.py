@@ -69,7 +69,9 @@ def read_folder(
     return source
 
 
-def _one(images: str | os.PathLike[str], recursive: bool, faults: list[Fault]) -> tuple[Path, list[str], dict[str, object]]:
+def _one(
+    images: str | os.PathLike[str], recursive: bool, faults: list[Fault]
+) -> tuple[Path, list[str], dict[str, object]]:
     text = os.fspath(images)
     if "://" in text:
         return Path(text.rsplit("/", 1)[-1]), _remote(text), {"format": "folder", "images": text}

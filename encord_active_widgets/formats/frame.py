@@ -49,7 +49,9 @@ def read_frame(frame: Any, *, path: str = "path") -> Source:
         raise InputError("The frame has no rows with an address.", f'Fill the column "{path}".')
     boxes = all(c in data.columns for c in BOX_COLUMNS)
     labels = _labels(data, boxes)
-    meta = data.drop([c for c in (*BOX_COLUMNS, CLASS_NAME, "angle") if c in data.columns and (boxes or c == CLASS_NAME)])
+    meta = data.drop(
+        [c for c in (*BOX_COLUMNS, CLASS_NAME, "angle") if c in data.columns and (boxes or c == CLASS_NAME)]
+    )
     meta = rename_reserved(meta).unique(URI, keep="first", maintain_order=True)
     return Source(meta, "frame", {"format": "frame"}, labels=labels, faults=faults)
 
@@ -58,7 +60,9 @@ def rename_reserved(frame: pl.DataFrame) -> pl.DataFrame:
     """Give metadata columns whose names the tables need another name."""
     allowed = {URI, "group", "frame"}
     taken = {
-        c: f"{c}{_RENAMED_SUFFIX}" for c in frame.columns if (c in RESERVED_COLUMNS or c in ITEMS.columns) and c not in allowed
+        c: f"{c}{_RENAMED_SUFFIX}"
+        for c in frame.columns
+        if (c in RESERVED_COLUMNS or c in ITEMS.columns) and c not in allowed
     }
     return frame.rename(taken)
 

@@ -68,7 +68,8 @@ def as_polars(frame: Any, what: str = "frame") -> pl.DataFrame:
                 f"A {type(frame).__name__} needs narwhals to become a Polars frame.",
                 'pip install "encord_active_widgets[interchange]", or pass a Polars frame.',
             ) from error
-        return nw.from_native(frame, eager_only=True).to_polars()
+        converted: pl.DataFrame = nw.from_native(frame, eager_only=True).to_polars()
+        return converted
     if isinstance(frame, dict):
         return pl.DataFrame(frame)
     raise InputError(

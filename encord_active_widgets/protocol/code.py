@@ -42,7 +42,7 @@ def selection_code(ids: Sequence[str], total: int) -> str:
     if len(ids) == total:
         return "view = p.items\n"
     if len(ids) > _MOST_IDS:
-        return f"view = w.selection  # {len(ids):,} items; keep them with view.tag(\"…\")\n"
+        return f'view = w.selection  # {len(ids):,} items; keep them with view.tag("…")\n'
     return f"view = p.items.by_ids({list(ids)!r})\n"
 
 
@@ -86,7 +86,9 @@ def _column(spec: Spec) -> str:
         text = f"{column} == {values[0]!r}" if len(values) == 1 else f"{column}.is_in({values!r})"
         if None not in spec["values"]:
             return text
-        return f"{column}.is_null()" if not values else f"{column}.is_in({values!r}).fill_null(False) | {column}.is_null()"
+        return (
+            f"{column}.is_null()" if not values else f"{column}.is_in({values!r}).fill_null(False) | {column}.is_null()"
+        )
     low, high, closed = spec.get("lo"), spec.get("hi"), spec.get("closed", "left")
     if low is not None and high is not None:
         return f"{column}.is_between({low!r}, {high!r}{'' if closed == 'both' else f', closed={closed!r}'})"

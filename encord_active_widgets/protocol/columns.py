@@ -182,7 +182,9 @@ def encode(series: pl.Series, column: Column, encoding: str) -> NDArray[Any]:
         return out
     from ..errors import InputError
 
-    raise InputError(f'The column "{column.name}" ({column.kind}) has no encoding "{encoding}".', "Use f32, bins8 or codes8.")
+    raise InputError(
+        f'The column "{column.name}" ({column.kind}) has no encoding "{encoding}".', "Use f32, bins8 or codes8."
+    )
 
 
 def _bins(series: pl.Series, histogram: Histogram) -> Bytes:
@@ -211,7 +213,7 @@ def message(column: Column, level: Level, specs: dict[str, Any]) -> dict[str, An
         "range": list(spec.range) if spec is not None and spec.range is not None else None,
         "nulls": column.nulls,
         "default": column.name in _DEFAULT or column.kind == "category" or (is_metric and spec is None)
-        or getattr(spec, "function", None) is not None or column.name in ("object_count",),
+        or getattr(spec, "function", None) is not None or column.name == "object_count",
     }  # fmt: skip
     if column.name == DUPLICATE_GROUP:
         out["default"] = False

@@ -114,9 +114,12 @@ def _between(spec: Spec, column: pl.Expr) -> pl.Expr:
         return column.is_not_null()
     if low is not None and high is not None:
         return column.is_between(low, high, closed=closed)
+    kept: pl.Expr
     if low is not None:
-        return column >= low if closed in ("left", "both") else column > low
-    return column <= high if closed in ("right", "both") else column < high
+        kept = column >= low if closed in ("left", "both") else column > low
+    else:
+        kept = column <= high if closed in ("right", "both") else column < high
+    return kept
 
 
 def _is_number(value: Any) -> bool:

@@ -57,7 +57,7 @@ def _binary(node: dict[str, Any], level: Level, expressions: dict[str, pl.Expr])
         parts: list[Spec] = []
         for side in (left, right):
             part = _node(side, level, expressions)
-            parts.extend(part[key] if key in part else [part])
+            parts.extend(part.get(key, [part]))
         return {key: parts}
     if op not in _MIRRORED:
         return None
@@ -107,7 +107,7 @@ def _function(node: dict[str, Any], level: Level, expressions: dict[str, pl.Expr
         return _is_between(inputs, boolean["IsBetween"]["closed"], level)
     if isinstance(boolean, dict) and "IsIn" in boolean:
         return _is_in(inputs, level)
-    if isinstance(function, dict) and "Contains" in (function.get("ListExpr") or {}) and inputs[0] == {"Column": TAGS}:
+    if isinstance(function, dict) and "Contains" in function.get("ListExpr", {}) and inputs[0] == {"Column": TAGS}:
         value = _literal(inputs[1])
         return {"tag": value} if isinstance(value, str) else None
     return None
@@ -141,7 +141,11 @@ def _column(node: Any, level: Level) -> str | None:
 
 def _is_tag_count(node: Any) -> bool:
     function = node.get("Function") if isinstance(node, dict) else None
-    return bool(function) and function["function"] == {"ListExpr": "Length"} and function["input"] == [{"Column": TAGS}]
+    return (
+        isinstance(function, dict)
+        and function["function"] == {"ListExpr": "Length"}
+        and function["input"] == [{"Column": TAGS}]
+    )
 
 
 def _literal(node: Any) -> Any:

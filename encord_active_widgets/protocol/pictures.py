@@ -33,11 +33,15 @@ class Pictures:
     def thumbnails(self, level: Level, rows: NDArray[np.uint32]) -> list[bytes]:
         """Return a small JPEG a row; empty where the image cannot be read."""
         valid = rows[rows < level.n]
-        hashes = level.frame[CONTENT_HASH].gather(valid).to_list() if CONTENT_HASH in level.frame.columns else [None] * valid.size
+        hashes = (
+            level.frame[CONTENT_HASH].gather(valid).to_list()
+            if CONTENT_HASH in level.frame.columns
+            else [None] * valid.size
+        )
         uris = level.frame[URI].gather(valid).to_list()
         keys = [h or u or "" for h, u in zip(hashes, uris, strict=True)]
         stored = self._project._thumbnails.get([h or "" for h in hashes])
-        out = [blob if blob else self._made.get(key, b"") for blob, key in zip(stored, keys, strict=True)]
+        out = [blob or self._made.get(key, b"") for blob, key in zip(stored, keys, strict=True)]
         missing = [i for i, (blob, key) in enumerate(zip(out, keys, strict=True)) if not blob and key not in self._made]
         if missing:
             made = self._workers().map(self._make, [uris[i] for i in missing])
@@ -55,7 +59,9 @@ class Pictures:
         try:
             data = read_bytes(address)
         except OSError as error:
-            raise EawError(f'"{address}" cannot be read: {error.strerror or error}.', "Is the file still there?") from error
+            raise EawError(
+                f'"{address}" cannot be read: {error.strerror or error}.', "Is the file still there?"
+            ) from error
         return encode_view(data, min(max_side or _MOST_SIDE_PX, _MOST_SIDE_PX))
 
     def _make(self, uri: str) -> bytes:

@@ -87,7 +87,14 @@ def split(request: str, reply: Reply) -> list[tuple[dict[str, Any], list[bytes |
                 break
     out: list[tuple[dict[str, Any], list[bytes | memoryview]]] = []
     for i, (pieces, data) in enumerate(parts):
-        message: dict[str, Any] = {"v": _VERSION, "re": request, "ok": True, "part": i, "of": len(parts), "pieces": pieces}
+        message: dict[str, Any] = {
+            "v": _VERSION,
+            "re": request,
+            "ok": True,
+            "part": i,
+            "of": len(parts),
+            "pieces": pieces,
+        }
         if i == len(parts) - 1:
             message["head"] = reply.head
         out.append((message, data))

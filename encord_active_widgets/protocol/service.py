@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import uuid
 from pathlib import PurePath
@@ -58,7 +59,7 @@ class Service:
         self._lock = threading.RLock()
 
     def handlers(self) -> dict[str, Handler]:
-        """Requests by name."""
+        """Return the requests by name."""
         return {
             "hello": self.hello,
             "sync": self.sync,
@@ -78,8 +79,8 @@ class Service:
             "tags.rename": self.tags_rename,
             "tags.delete": self.tags_delete,
             "tags.color": self.tags_color,
-            "edits.undo": lambda c, b: self._undo(redo=False),
-            "edits.redo": lambda c, b: self._undo(redo=True),
+            "edits.undo": lambda *_: self._undo(redo=False),
+            "edits.redo": lambda *_: self._undo(redo=True),
             "filters.save": self.filters_save,
             "filters.delete": self.filters_delete,
             "job.start": self.job_start,
@@ -119,11 +120,11 @@ class Service:
             return self._revision
 
     def session_message(self) -> dict[str, Any]:
-        """The trait `_session`."""
+        """Return the trait `_session`."""
         return {"proto": PROTOCOL_VERSION, "id": self.session, "version": __version__}
 
     def spec(self) -> dict[str, Any]:
-        """The trait `_spec`: everything the page needs to lay itself out, under 20 kB."""
+        """Return the trait `_spec`: everything the page needs to lay itself out, under 20 kB."""
         snapshot = self.snapshot()
         level = snapshot.levels[self.view.level]
         specs = self._metric_specs()
@@ -163,9 +164,7 @@ class Service:
         job = self.project._job
         running = job is not None and job.state == "running"
         at_hand = sets.loaded() if running else [sets[n] for n in sets]
-        return [
-            {"name": v.name, "dim": v.dim, "layouts": v.layouts, "key": v.key} for v in at_hand if v.layouts
-        ]
+        return [{"name": v.name, "dim": v.dim, "layouts": v.layouts, "key": v.key} for v in at_hand if v.layouts]
 
     def _tag_list(self, level: Level) -> list[dict[str, Any]]:
         base = self._base_mask(self.snapshot())
@@ -422,7 +421,9 @@ class Service:
         exists = new in self.level.tag_names
         if exists and not content.get("merge"):
             raise InputError(f'There is a tag "{new}" already.', "Merge the two instead.")
-        self._edit("rename_tag", {"from": old, "to": self.project._valid_tag(new), **({"merge": True} if exists else {})})
+        self._edit(
+            "rename_tag", {"from": old, "to": self.project._valid_tag(new), **({"merge": True} if exists else {})}
+        )
         return self._edited()
 
     def tags_delete(self, content: dict[str, Any], buffers: Buffers) -> Reply:
@@ -530,7 +531,7 @@ def _plain(value: Any) -> Any:
 
 def _percentile(series: pl.Series, value: Any) -> float | None:
     """Share of values below, half of the equal ones counted."""
-    if value is None or not series.dtype.is_numeric() or value != value:
+    if value is None or not series.dtype.is_numeric() or math.isnan(value):
         return None
     n = series.len() - series.null_count()
     below, same = int((series < value).sum() or 0), int((series == value).sum() or 0)
@@ -538,5 +539,9 @@ def _percentile(series: pl.Series, value: Any) -> float | None:
 
 
 def _is_color(value: Any) -> bool:
-    return isinstance(value, str) and len(value) == 7 and value[0] == "#" and all(c in "0123456789abcdefABCDEF" for c in value[1:])
-
+    return (
+        isinstance(value, str)
+        and len(value) == 7
+        and value[0] == "#"
+        and all(c in "0123456789abcdefABCDEF" for c in value[1:])
+    )

@@ -32,7 +32,7 @@ def write_json(path: Path, value: object) -> None:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
     sync_folder(path.parent)
 
 

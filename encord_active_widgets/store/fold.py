@@ -7,7 +7,7 @@ entries arrives at the same state.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,40 +148,46 @@ def fold(edits: Iterable[Edit], sizes: dict[str, int]) -> Folded:
 
 def apply(state: Folded, edit: Edit, n: int) -> None:
     """Apply one edit to `state` in place; masks are replaced, never written into."""
-    p = edit.payload
-    if edit.kind == "save_filter":
-        state.filters[p["name"]] = p["filter"]
-        return
-    if edit.kind == "delete_filter":
-        state.filters.pop(p["name"], None)
+    if edit.kind in _ON_FILTERS:
+        _ON_FILTERS[edit.kind](state.filters, edit.payload)
         return
     level = state.levels.get(edit.level, LevelEdits(n)).grown(n)
     state.levels[edit.level] = level
-    tags, colors = level.tags, level.colors
-    if edit.kind == "tag":
-        mask = decode_mask(edit.encoding, edit.rows, n)
-        for name in p.get("add", []):
-            tags[name] = tags[name] | mask if name in tags else mask
-        for name in p.get("remove", []):
-            if name in tags:
-                tags[name] = tags[name] & ~mask
-    elif edit.kind == "create_tag":
-        tags.setdefault(p["name"], np.zeros(n, np.bool_))
-        if p.get("color"):
-            colors[p["name"]] = p["color"]
-    elif edit.kind == "delete_tag":
-        tags.pop(p["name"], None)
-        colors.pop(p["name"], None)
-    elif edit.kind == "color_tag":
-        if p.get("color"):
-            colors[p["name"]] = p["color"]
-        else:
-            colors.pop(p["name"], None)
-    elif edit.kind == "rename_tag":
-        _rename(level, p["from"], p["to"])
-    elif edit.kind == "remove":
-        mask = decode_mask(edit.encoding, edit.rows, n)
-        level.removed = mask if level.removed is None else level.removed | mask
+    change = _ON_LEVEL.get(edit.kind)
+    if change is not None:  # a kind of a newer version is kept in the log and changes nothing here
+        change(level, edit)
+
+
+def _tag(level: LevelEdits, edit: Edit) -> None:
+    mask, tags = decode_mask(edit.encoding, edit.rows, level.n), level.tags
+    for name in edit.payload.get("add", []):
+        tags[name] = tags[name] | mask if name in tags else mask
+    for name in edit.payload.get("remove", []):
+        if name in tags:
+            tags[name] = tags[name] & ~mask
+
+
+def _create_tag(level: LevelEdits, edit: Edit) -> None:
+    level.tags.setdefault(edit.payload["name"], np.zeros(level.n, np.bool_))
+    _color_tag(level, edit)
+
+
+def _delete_tag(level: LevelEdits, edit: Edit) -> None:
+    level.tags.pop(edit.payload["name"], None)
+    level.colors.pop(edit.payload["name"], None)
+
+
+def _color_tag(level: LevelEdits, edit: Edit) -> None:
+    color = edit.payload.get("color")
+    if color:
+        level.colors[edit.payload["name"]] = color
+    else:
+        level.colors.pop(edit.payload["name"], None)
+
+
+def _remove(level: LevelEdits, edit: Edit) -> None:
+    mask = decode_mask(edit.encoding, edit.rows, level.n)
+    level.removed = mask if level.removed is None else level.removed | mask
 
 
 def _rename(level: LevelEdits, old: str, new: str) -> None:
@@ -199,6 +205,20 @@ def _rename(level: LevelEdits, old: str, new: str) -> None:
     if old in level.colors:
         color = level.colors.pop(old)
         level.colors.setdefault(new, color)
+
+
+_ON_LEVEL: dict[str, Callable[[LevelEdits, Edit], None]] = {
+    "tag": _tag,
+    "create_tag": _create_tag,
+    "delete_tag": _delete_tag,
+    "color_tag": _color_tag,
+    "rename_tag": lambda level, edit: _rename(level, edit.payload["from"], edit.payload["to"]),
+    "remove": _remove,
+}
+_ON_FILTERS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
+    "save_filter": lambda filters, payload: filters.update({payload["name"]: payload["filter"]}),
+    "delete_filter": lambda filters, payload: filters.pop(payload["name"], None),
+}
 
 
 def parse_payload(text: str | None) -> dict[str, Any]:

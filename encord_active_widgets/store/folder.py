@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +141,7 @@ def resolve_address(uri: str, bases: list[Path]) -> str:
     Absolute paths and remote addresses stay; a relative path is looked for under each
     base in turn, so that images moved together with the project are still found.
     """
-    if "://" in uri or os.path.isabs(uri):
+    if "://" in uri or Path(uri).is_absolute():
         return uri
     for base in bases:
         candidate = base / uri

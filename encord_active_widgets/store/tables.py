@@ -96,9 +96,7 @@ class Table:
         for attempt in range(_COMMIT_TRIES):
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                write_deltalake(
-                    str(self.path), data, mode=mode, schema_mode=schema_mode, commit_properties=properties
-                )
+                write_deltalake(str(self.path), data, mode=mode, schema_mode=schema_mode, commit_properties=properties)
                 break
             except CommitFailedError as error:
                 # Two processes created the table, or its columns, at the same moment.

@@ -6,7 +6,7 @@ import base64
 import logging
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import anywidget
 import numpy as np
@@ -17,7 +17,7 @@ from ..errors import InputError, unknown
 from ..protocol.code import filter_code, selection_code, view_code
 from ..protocol.filters import EMPTY, to_expr
 from ..protocol.parsing import from_expr
-from ..protocol.router import Router
+from ..protocol.router import Reply, Router
 from ..protocol.service import Service
 from ..store.rows import decode_rows, encode_rows
 from ..view import View
@@ -107,14 +107,18 @@ class Explorer(anywidget.AnyWidget):
         Set it to a view, an id, a list of ids or of ordinals, or None to move the page.
         """
         rows = self._rows()
-        return self.view.project.items.at(rows) if self.view.level == "item" else View(self.view.project, self.view.level).at(rows)
+        return (
+            self.view.project.items.at(rows)
+            if self.view.level == "item"
+            else View(self.view.project, self.view.level).at(rows)
+        )
 
     @selection.setter
     def selection(self, value: Any) -> None:
         rows = self._as_rows(value)
         encoded = encode_rows(rows)
         self._selection = {
-            "rev": int(self._selection.get("rev", 0)) + 1,
+            "rev": _next_rev(self._selection),
             "by": _PYTHON,
             "n": encoded.n,
             "enc": encoded.encoding,
@@ -132,18 +136,17 @@ class Explorer(anywidget.AnyWidget):
         return to_expr(self._filter.get("spec", EMPTY), level, self._service.expressions)
 
     @filter.setter
-    def filter(self, value: pl.Expr | list[pl.Expr] | tuple[pl.Expr, ...] | None) -> None:
+    def filter(self, value: Any) -> None:
         level = self._service.level
-        exprs = [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+        given = [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+        exprs = [pl.sql_expr(e) if isinstance(e, str) else e for e in given]
         self.view.filter(*exprs)  # raises on unknown columns, with the nearest names
         parts: list[Any] = []
         for expr in exprs:
-            if isinstance(expr, str):
-                expr = pl.sql_expr(expr)
             parts += from_expr(expr, level, self._service.expressions)["all"]
         spec = {"all": parts}
         self._service.evaluate(spec)  # raises before the page sees it
-        self._filter = {"rev": int(self._filter.get("rev", 0)) + 1, "by": _PYTHON, "spec": spec}
+        self._filter = {"rev": _next_rev(self._filter), "by": _PYTHON, "spec": spec}
 
     @property
     def filtered(self) -> View:
@@ -217,9 +220,7 @@ class Explorer(anywidget.AnyWidget):
             self._refresh()
         return reply
 
-    def _code_get(self, content: dict[str, Any], buffers: Any) -> Any:
-        from ..protocol.router import Reply
-
+    def _code_get(self, content: dict[str, Any], _: Any) -> Reply:
         if content.get("what") == "selection":
             ids = self.selection.ids.to_list()
             return Reply({"code": selection_code(ids, len(self.view))})
@@ -266,7 +267,7 @@ class Explorer(anywidget.AnyWidget):
             return
         for other in list(_links.get(self._group, ())):
             if other is not self and not other._closed and _content(getattr(other, name)) != _content(value):
-                setattr(other, name, {**value, "rev": int(getattr(other, name).get("rev", 0)) + 1, "by": _PYTHON})
+                setattr(other, name, {**value, "rev": _next_rev(getattr(other, name)), "by": _PYTHON})
 
     # -- helpers ----------------------------------------------------------------------------------
 
@@ -274,7 +275,7 @@ class Explorer(anywidget.AnyWidget):
         data = self._selection.get("data")
         if not self._selection.get("n") or data is None:
             return np.empty(0, np.uint32)
-        raw = base64.b64decode(data) if isinstance(data, str) else bytes(data)
+        raw = base64.b64decode(data) if isinstance(data, str) else bytes(cast("memoryview", data))
         rows = decode_rows(str(self._selection.get("enc", "ids")), raw)
         return rows[rows < self._service.level.n]
 
@@ -304,16 +305,26 @@ class Explorer(anywidget.AnyWidget):
         return name
 
     def _set_ui(self, **changes: Any) -> None:
-        self._ui = {**self._ui, **changes, "rev": int(self._ui.get("rev", 0)) + 1, "by": _PYTHON}
+        self._ui = {**self._ui, **changes, "rev": _next_rev(self._ui), "by": _PYTHON}
 
     def _root(self) -> str:
         names = {"item": "p.items", "object": "p.objects", "classification": "p.classifications"}
         return names[self.view.level]
 
 
+def _next_rev(trait: Mapping[str, Any]) -> int:
+    """Return the number of a trait's next write: the newer one wins on both sides."""
+    return int(trait.get("rev", 0)) + 1
+
+
 def _content(value: Mapping[str, Any]) -> tuple[Any, ...]:
     data = value.get("data")
-    return value.get("n"), value.get("enc"), bytes(data) if data is not None and not isinstance(data, str) else data, str(value.get("spec"))
+    return (
+        value.get("n"),
+        value.get("enc"),
+        bytes(data) if data is not None and not isinstance(data, str) else data,
+        str(value.get("spec")),
+    )
 
 
 def _weak(owner: Any, method: str) -> Callable[..., Any]:
@@ -325,4 +336,3 @@ def _weak(owner: Any, method: str) -> Callable[..., Any]:
         return None if target is None else getattr(target, method)(*args, **kwargs)
 
     return call
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -68,7 +67,9 @@ def test_globs_lists_and_frames_open_the_same_images(kind: str, pictures: Path, 
 
 def test_boxes_of_a_frame_become_objects(pictures: Path, tmp_path: Path) -> None:
     file = str(next(pictures.iterdir()))
-    frame = pl.DataFrame({"path": [file, file], "class_name": ["a", "b"], "x": [1, 2], "y": [3, 4], "w": [5, 6], "h": [7, 8]})
+    frame = pl.DataFrame(
+        {"path": [file, file], "class_name": ["a", "b"], "x": [1, 2], "y": [3, 4], "w": [5, 6], "h": [7, 8]}
+    )
     p = ea.Project.from_frame(frame, tmp_path / "p.eaw")
     assert len(p) == 1
     assert p.objects.df.select("class_name", "x", "y", "w", "h").rows() == [("a", 1, 3, 5, 7), ("b", 2, 4, 6, 8)]
@@ -126,7 +127,9 @@ def test_moving_the_project_folder_keeps_every_table(photos: ea.Project, tmp_pat
     assert moved.tags.rows() == [("wide", 142, None)]
 
 
-def test_images_moved_together_with_the_project_are_found(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_moved_together_with_the_project_are_found(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     work = tmp_path / "work"
     work.mkdir()
     shutil.copytree(pictures, work / "pictures")
@@ -152,7 +155,7 @@ def test_a_renamed_file_keeps_its_id_tags_and_values(pictures: Path, tmp_path: P
     p.compute("pixels")
     p.items.head(1).tag("mine")
     before = p.df.row(0, named=True)
-    os.rename(pictures / "00.png", pictures / "renamed.png")
+    (pictures / "00.png").rename(pictures / "renamed.png")
     version = p._folder.pixels.version()
     assert p.refresh().renamed == 1
     p.compute("pixels")
@@ -187,7 +190,10 @@ def test_a_removed_item_is_gone_its_file_is_not_and_undo_brings_it_back(pictures
     assert len(p) == 12
 
 
-@pytest.mark.parametrize("call", [lambda p: p.filter(pl.col("brightnes") < 1), lambda p: p.sort("brightnes"), lambda p: p.outliers("brightnes")])
+@pytest.mark.parametrize(
+    "call",
+    [lambda p: p.filter(pl.col("brightnes") < 1), lambda p: p.sort("brightnes"), lambda p: p.outliers("brightnes")],
+)
 def test_a_misspelt_column_offers_the_right_one(photos: ea.Project, call: Any) -> None:
     with pytest.raises(UnknownNameError, match="brightness"):
         call(photos)
@@ -201,7 +207,8 @@ def test_a_plain_bool_in_a_filter_is_explained(photos: ea.Project) -> None:
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
         "import sys, encord_active_widgets as ea; ea.Project; "
-        "print([m for m in ('umap','numba','hnswlib','anywidget','altair','deltalake','PIL','sklearn','pandas') if m in sys.modules])"
+        "heavy = 'umap numba hnswlib anywidget altair deltalake PIL sklearn pandas'.split(); "
+        "print([m for m in heavy if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert out.strip() == "[]"

@@ -99,7 +99,7 @@ def test_an_expression_set_from_python_keeps_its_meaning_in_the_page(spec: dict[
     ("expr", "clause"),
     [
         (pl.col("brightness") < 0.2, {"col": "brightness", "op": "between", "lo": None, "hi": 0.2, "closed": "left"}),
-        (0.2 <= pl.col("brightness"), {"col": "brightness", "op": "between", "lo": 0.2, "hi": None, "closed": "left"}),
+        (pl.col("brightness") >= 0.2, {"col": "brightness", "op": "between", "lo": 0.2, "hi": None, "closed": "left"}),
         (pl.col("class_name") == "cat", {"col": "class_name", "op": "in", "values": ["cat"]}),
         (pl.col("class_name").is_in(["cat", "dog"]), {"col": "class_name", "op": "in", "values": ["cat", "dog"]}),
         (ea.tagged("review"), {"tag": "review"}),

@@ -23,6 +23,7 @@ export class Actions {
     const next = mode === "replace" ? new Uint8Array(old.length) : old.slice();
     const value = mode === "subtract" ? 0 : 1;
     for (let i = 0; i < rows.length; i++) next[rows[i]!] = value;
+    if (value && rows.length) this.#store.focused.value = rows[0]!;
     this.explorer.select(next);
   }
 

@@ -2,10 +2,12 @@
 
 import type { Rpc } from "../transport/rpc";
 import type { Column } from "../protocol/messages";
+import { asF32 } from "../transport/wire";
 
 export class Columns {
   #bytes = new Map<string, Uint8Array>();
   #waiting = new Map<string, Promise<void>>();
+  #values = new Map<string, Float32Array>();
   #generation = 0;
 
   constructor(readonly rpc: Rpc) {}
@@ -14,10 +16,23 @@ export class Columns {
     return this.#bytes.get(name);
   }
 
+  /** Exact values of a number column, as tiles show them; here after `needValues`. */
+  values(name: string): Float32Array | undefined {
+    return this.#values.get(name);
+  }
+
+  async needValues(column: Column): Promise<void> {
+    if (this.#values.has(column.name)) return;
+    const generation = this.#generation;
+    const { buffers } = await this.rpc.ask("columns.get", { names: [column.name], enc: "f32" });
+    if (generation === this.#generation) this.#values.set(column.name, asF32(buffers[0]!));
+  }
+
   /** Forget everything: the data changed. */
   clear(): void {
     this.#generation++;
     this.#bytes = new Map();
+    this.#values = new Map();
     this.#waiting.clear();
   }
 

@@ -9,7 +9,7 @@ import type { Column } from "../protocol/messages";
 import { HistogramView } from "../render/histogram";
 import { binsOf, edge } from "../state/evaluator";
 import { hue, none, ramp, tagColor } from "./palette";
-import { Button, count, Icon, Popover, useExplorer } from "./parts";
+import { count, Icon, Popover, useExplorer } from "./parts";
 
 const FEW_CHIPS = 14;
 
@@ -367,5 +367,3 @@ export function Legend(): JSX.Element | null {
     </div>
   );
 }
-
-export { Button };

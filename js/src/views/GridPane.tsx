@@ -5,12 +5,12 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Scope } from "../host/scope";
 import { number } from "../protocol/filter";
-import { edge } from "../state/evaluator";
 import { type Tile, VirtualGrid } from "../ui/virtual-grid";
 import { tagColor } from "./palette";
 import { Button, useExplorer } from "./parts";
 
 const MOST_TILE_TAGS = 3;
+const MOST_ROWS_WITH_VALUES = 300_000;
 
 export function GridPane(): JSX.Element {
   const { store, actions, explorer } = useExplorer();
@@ -73,10 +73,13 @@ export function GridPane(): JSX.Element {
   const valueText = (row: number): string => {
     const sort = store.sort.peek();
     const column = store.columns.peek().get(sort?.by ?? store.color.peek() ?? "");
-    const code = column ? explorer.columns.get(column.name)?.[row] : undefined;
-    if (!column || code === undefined || code === 255) return "";
-    if (column.kind === "category") return column.levels?.[code] ?? "";
-    return number(edge(column, code));
+    if (!column) return "";
+    if (column.kind === "number") {
+      const value = explorer.columns.values(column.name)?.[row];
+      return value === undefined || Number.isNaN(value) ? "" : number(value);
+    }
+    const code = explorer.columns.get(column.name)?.[row];
+    return code === undefined ? "" : (column.levels?.[code] ?? "");
   };
 
   useSignalEffect(() => {
@@ -88,11 +91,10 @@ export function GridPane(): JSX.Element {
     const name = store.sort.value?.by ?? store.color.value;
     void store.codes.value;
     const column = name ? store.columns.value.get(name) : undefined;
-    if (column && column.kind !== "text" && !explorer.columns.get(column.name))
-      void explorer.columns.need([column]).then(
-        () => grid.current?.refresh(),
-        () => {},
-      );
+    // Exact values are four bytes a row: on very large sets only a sort asks for them.
+    const affordable = store.sort.value !== null || store.spec.value.n <= MOST_ROWS_WITH_VALUES;
+    if (column?.kind === "number" && affordable) void explorer.columns.needValues(column).then(() => grid.current?.refreshSoon());
+    if (column?.kind === "category") void explorer.columns.need([column]).then(() => grid.current?.refreshSoon());
     grid.current?.refreshSoon();
   });
   useSignalEffect(() => {

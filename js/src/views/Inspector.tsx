@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import { number } from "../protocol/filter";
 import type { Detail } from "../protocol/messages";
 import { asF32, asU32 } from "../transport/wire";
-import { Button, useExplorer } from "./parts";
+import { useExplorer } from "./parts";
 import { TagEditor } from "./TagEditor";
 
 const HOVER_MS = 120;
@@ -52,7 +52,7 @@ export function useDetail(row: number | null, k: number, wait: number): { detail
 
 export function Inspector(): JSX.Element {
   const { store, actions } = useExplorer();
-  const row = store.hovered.value ?? store.focused.value;
+  const row = store.hovered.value ?? store.focused.value ?? store.result.value?.visible[0] ?? null;
   const { detail, near } = useDetail(row, SIDE_NEIGHBOURS, HOVER_MS);
   return (
     <div class="inspector" data-testid="inspector">
@@ -143,5 +143,3 @@ export function Neighbours({ near, onOpen }: { near: Near[]; onOpen(row: number)
     </div>
   );
 }
-
-export { Button };

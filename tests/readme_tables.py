@@ -1,0 +1,49 @@
+"""The tables of README.md that are generated: the list of metrics, from the registry.
+
+python tests/readme_tables.py --write
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+_METRICS = re.compile(r"(<!-- metrics:begin[^>]*-->\n).*?(<!-- metrics:end -->)", re.DOTALL)
+
+
+def metrics_table() -> str:
+    """Return the built-in metrics as a Markdown table."""
+    from encord_active_widgets.metrics.registry import specs_frame
+
+    lines = ["| metric | what it is | unit | range | how to read it |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{row['name']}` | {_cell(row['formula'])} | {row['unit'] or ''} | {_range(row['low'], row['high'])} "
+        f"| {_cell(row['direction'])} |"
+        for row in specs_frame().iter_rows(named=True)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def refreshed(text: str) -> str:
+    """Return README text with its generated parts as they should be."""
+    assert _METRICS.search(text), "README.md lacks the markers of the metrics table"
+    return _METRICS.sub(lambda m: m.group(1) + metrics_table() + m.group(2), text)
+
+
+def _cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|").replace("\n", " ")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return ""
+    return f"{'' if low is None else f'{low:g}'} … {'' if high is None else f'{high:g}'}".strip()
+
+
+if __name__ == "__main__":
+    new = refreshed(README.read_text("utf-8"))
+    if "--write" in sys.argv:
+        README.write_text(new, encoding="utf-8")
+    sys.stdout.write(metrics_table())
