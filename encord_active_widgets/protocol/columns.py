@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..schema import CLASS_NAME, CONTENT_HASH, DUPLICATE_GROUP, ITEM_ID, LABEL_ID, ORDINAL, URI
+from ..schema import CLASS_NAME, CONTENT_HASH, ITEM_ID, LABEL_ID, ORDINAL, URI
 from ..state import Level
 
 Bytes = NDArray[np.uint8]
@@ -25,8 +25,9 @@ _TAIL = 0.002
 _SAMPLE = 100_000
 _TEXT_SHARE = 0.5
 _FEW_LEVELS = 24
+_MOST_DEFAULT_LEVELS = 60
 _HIDDEN = frozenset({ORDINAL, ITEM_ID, LABEL_ID, CONTENT_HASH, URI, "added_at", "frame", "extra"})
-_DEFAULT = ("brightness", "sharpness", "contrast", "uniqueness", "colourfulness")
+_DEFAULT = ("brightness", "sharpness", "contrast", "uniqueness", "colourfulness", "object_count")
 _MOST_DECIMALS = 9
 
 
@@ -197,6 +198,14 @@ def _bins(series: pl.Series, histogram: Histogram) -> Bytes:
     return bins
 
 
+def _is_default(column: Column, *, is_custom: bool) -> bool:
+    """Tell whether the side panel shows a column at first."""
+    if column.kind == "category":
+        telling = 1 < len(column.levels) <= _MOST_DEFAULT_LEVELS and column.name != "mode"
+        return telling or column.name == CLASS_NAME
+    return column.name in _DEFAULT or is_custom
+
+
 def message(column: Column, level: Level, specs: dict[str, Any]) -> dict[str, Any]:
     """Return what the browser is told of a column."""
     spec = specs.get(column.name)
@@ -212,11 +221,8 @@ def message(column: Column, level: Level, specs: dict[str, Any]) -> dict[str, An
         "about": "",
         "range": list(spec.range) if spec is not None and spec.range is not None else None,
         "nulls": column.nulls,
-        "default": column.name in _DEFAULT or column.kind == "category" or (is_metric and spec is None)
-        or getattr(spec, "function", None) is not None or column.name == "object_count",
-    }  # fmt: skip
-    if column.name == DUPLICATE_GROUP:
-        out["default"] = False
+        "default": _is_default(column, is_custom=is_metric and (spec is None or spec.custom)),
+    }
     if column.histogram is not None:
         h = column.histogram
         out["hist"] = {"lo": h.low, "step": h.step, "bins": h.bins, "decimals": h.decimals}

@@ -85,7 +85,7 @@ def marimo(file: Path, home: Path) -> Iterator[Server]:
     port = free_port()
     command = [
         sys.executable, "-m", "marimo", "-q", "run", str(file),
-        "--headless", "--no-token", "--host=127.0.0.1", f"--port={port}", "--skip-update-check",
+        "--headless", "--no-token", "--host=127.0.0.1", f"--port={port}",
     ]  # fmt: skip
     with _running(command, f"http://127.0.0.1:{port}", "/health", file.parent, home) as server:
         yield server

@@ -58,6 +58,7 @@ export class Explorer {
     this.scope.add(channel.onTrait("_selection", () => this.#takeSelection()));
     this.scope.add(channel.onTrait("_filter", () => this.#takeFilter()));
     this.scope.add(channel.onTrait("_ui", () => this.#takeUi()));
+    this.scope.add(channel.onGone(() => (this.store.stale.value = GONE)));
     this.scope.add(channel.onTrait("height", () => (this.store.height.value = channel.get<number>("height"))));
     this.scope.add(() => {
       cancelAnimationFrame(this.#frame);

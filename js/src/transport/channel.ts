@@ -10,13 +10,25 @@ export interface Channel {
   get<T>(name: string): T;
   set(name: string, value: unknown): void;
   onTrait(name: string, listener: () => void): () => void;
+  /** Call when the host says that the kernel restarted or died; hosts that cannot tell never do. */
+  onGone(listener: () => void): () => void;
 }
+
+/** Jupyter's kernel connection, as far as it is used. */
+interface Kernel {
+  statusChanged?: {
+    connect(slot: (sender: unknown, status: string) => void): void;
+    disconnect(slot: (sender: unknown, status: string) => void): void;
+  };
+}
+const GONE = new Set(["restarting", "autorestarting", "dead", "terminating"]);
 
 /** The part of anywidget's model that is used. */
 export interface AnyModel {
   get(name: string): unknown;
   set(name: string, value: unknown): void;
   save_changes(): void;
+  widget_manager?: { kernel?: Kernel | null };
   on(event: string, callback: (...args: never[]) => void): void;
   off(event: string, callback: (...args: never[]) => void): void;
   send(content: unknown, callbacks?: unknown, buffers?: ArrayBufferView[]): void;
@@ -49,5 +61,14 @@ export class ModelChannel implements Channel {
     const callback = (): void => listener();
     this.model.on(`change:${name}`, callback as never);
     return () => this.model.off(`change:${name}`, callback as never);
+  }
+
+  onGone(listener: () => void): () => void {
+    const signal = this.model.widget_manager?.kernel?.statusChanged;
+    const slot = (_: unknown, status: string): void => {
+      if (GONE.has(status)) listener();
+    };
+    signal?.connect(slot);
+    return () => signal?.disconnect(slot);
   }
 }

@@ -21,6 +21,7 @@ const KEYS: [string, string][] = [
   ["click, Ctrl-click, Shift-click", "select one, toggle, range"],
   ["Ctrl+A", "select all that match"],
   ["Esc", "clear the selection"],
+  ["T", "type a tag"],
   ["1 … 9", "put a tag on the selection, or take it off"],
   ["Enter, double click", "open the image"],
   ["← → in an open image", "previous, next"],
@@ -78,11 +79,11 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
         <Banner />
         <div class="body">
           {!narrow.value || left.value ? (
-            <aside class={narrow.value ? "left drawer" : "left"} aria-label="Filters">
+            <div class={narrow.value ? "left drawer" : "left"} role="group" aria-label="Filters">
               <Facets />
-            </aside>
+            </div>
           ) : null}
-          <main class="centre">
+          <div class="centre">
             <div class="top-pane" style={{ flex: `${split.value} 1 0` }}>
               <MapPane />
             </div>
@@ -90,11 +91,11 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
             <div class="bottom-pane" style={{ flex: `${1 - split.value} 1 0` }}>
               <GridPane />
             </div>
-          </main>
+          </div>
           {!narrow.value || right.value ? (
-            <aside class={narrow.value ? "right drawer" : "right"} aria-label="Details and tags">
+            <div class={narrow.value ? "right drawer" : "right"} role="group" aria-label="Details and tags">
               <Inspector />
-            </aside>
+            </div>
           ) : null}
           {store.detail.value !== null ? <DetailView row={store.detail.value} /> : null}
           {store.help.value ? <Help /> : null}
@@ -242,6 +243,7 @@ function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store
   else if (command && !typing && event.key.toLowerCase() === "y") void actions.redo();
   else if (command && !typing && event.key.toLowerCase() === "a" && open === null) actions.selectMatching();
   else if (typing || command || event.altKey) handled = false;
+  else if (event.key === "t") (event.currentTarget as HTMLElement).querySelector<HTMLElement>(".detail .tag-editor input, .tag-editor input")?.focus();
   else if (event.key === "?") store.help.value = !store.help.peek();
   else if (event.key === "Escape") {
     if (store.help.peek()) store.help.value = false;

@@ -50,7 +50,7 @@ export function DetailView({ row }: { row: number }): JSX.Element {
         event.stopPropagation();
       }}
     >
-      <header class="detail-head">
+      <div class="detail-head">
         <strong class="ellipsis" title={detail?.uri}>
           {detail?.name ?? "…"}
         </strong>
@@ -62,10 +62,10 @@ export function DetailView({ row }: { row: number }): JSX.Element {
         <Button icon="left" label="Previous (←)" disabled={at <= 0} onClick={() => actions.step(-1)} />
         <Button icon="right" label="Next (→)" disabled={!visible || at < 0 || at >= visible.length - 1} onClick={() => actions.step(1)} />
         <Button icon="close" label="Close (Esc)" onClick={() => actions.open(null)} testid="detail-close" />
-      </header>
+      </div>
       <div class="detail-body">
         <Stage key={row} row={row} width={detail?.width ?? null} height={detail?.height ?? null} objects={detail?.objects ?? []} classes={classes} off={off.value} />
-        <aside class="detail-side">
+        <div class="detail-side">
           {classes.length ? (
             <section>
               <h3>Boxes</h3>
@@ -118,7 +118,7 @@ export function DetailView({ row }: { row: number }): JSX.Element {
               <Neighbours near={near} onOpen={(r) => actions.open(r)} />
             </section>
           ) : null}
-        </aside>
+        </div>
       </div>
     </div>
   );
@@ -173,7 +173,8 @@ function Stage({ row, width, height, objects, classes, off }: StageProps): JSX.E
   }, [row]);
   useEffect(() => {
     const measure = (): void => {
-      room.value = [host.current!.clientWidth, host.current!.clientHeight];
+      // JupyterLab delays resize callbacks: one may come after the view has gone.
+      if (host.current) room.value = [host.current.clientWidth, host.current.clientHeight];
     };
     const observer = new ResizeObserver(measure);
     observer.observe(host.current!);

@@ -116,7 +116,7 @@ export function Values({ detail, most }: { detail: Detail; most?: number }): JSX
               </span>
             ) : null}
           </dd>
-          {most === undefined && v.direction ? <span class="value-note">{v.direction}</span> : null}
+          {most === undefined && v.direction ? <dd class="value-note">{v.direction}</dd> : null}
         </div>
       ))}
     </dl>

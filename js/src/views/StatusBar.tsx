@@ -14,7 +14,7 @@ export function StatusBar(): JSX.Element {
   const filter = store.filter.value;
   const job = store.job.value;
   return (
-    <footer class="statusbar">
+    <div class="statusbar" role="group" aria-label="Status">
       <span class="nowrap" data-testid="selected">
         <strong>{count(selected)}</strong> selected
       </span>
@@ -52,7 +52,7 @@ export function StatusBar(): JSX.Element {
       <Button kind="ghost" label="Keys (?)" onClick={() => (store.help.value = !store.help.value)}>
         ? keys
       </Button>
-    </footer>
+    </div>
   );
 }
 

@@ -31,7 +31,7 @@ export function TagEditor({ rows }: { rows?: number[] }): JSX.Element {
       <input
         class="input"
         data-testid="tag-input"
-        placeholder={n > 0 ? "add a tag…" : "select images, or type to create a tag…"}
+        placeholder={n > 0 ? "add a tag…" : "new tag…"}
         aria-label="Add a tag"
         value={draft.value}
         maxLength={200}

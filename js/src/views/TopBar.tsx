@@ -22,7 +22,7 @@ export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
   const sort = store.sort.value;
   const columns = spec.columns.filter((c) => c.kind !== "text");
   return (
-    <header class="topbar">
+    <div class="topbar" role="group" aria-label="Display">
       {drawers.narrow ? <Button icon="filter" label="Filters" pressed={drawers.left} onClick={() => drawers.toggle("left")} testid="drawer-left" /> : null}
       <strong class="ellipsis project" title={spec.project.path}>
         {spec.project.name}
@@ -71,7 +71,7 @@ export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
       <Button icon="undo" label={store.undo.value ? `Undo: ${store.undo.value}` : "Nothing to undo"} disabled={!store.undo.value} onClick={() => void actions.undo()} testid="undo" />
       <Button icon="redo" label={store.redo.value ? `Redo: ${store.redo.value}` : "Nothing to redo"} disabled={!store.redo.value} onClick={() => void actions.redo()} testid="redo" />
       {drawers.narrow ? <Button icon="info" label="Details and tags" pressed={drawers.right} onClick={() => drawers.toggle("right")} testid="drawer-right" /> : null}
-    </header>
+    </div>
   );
 }
 
