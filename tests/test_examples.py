@@ -31,7 +31,8 @@ def split(items: pl.DataFrame, fault: str, metric: str) -> tuple[pl.Series, pl.S
 
 
 @pytest.mark.parametrize(
-    ("fault", "metric", "low"), [("blurred", "sharpness", True), ("dark", "brightness", True), ("odd_size", "odd_size", False)]
+    ("fault", "metric", "low"),
+    [("blurred", "sharpness", True), ("dark", "brightness", True), ("odd_size", "odd_size", False)],
 )
 def test_a_planted_fault_stands_out_from_every_sound_image(
     scenes: tuple[ea.Project, pl.DataFrame], fault: str, metric: str, low: bool
@@ -53,7 +54,9 @@ def test_every_copy_is_grouped_with_its_original_and_nothing_else_is(
     copies = items.drop_nulls("of").filter(pl.col("fault") != "wrong_class")
     wanted = {frozenset(pair) for pair in copies.select("path", "of").iter_rows()}
     grouped = project.duplicates().df.join(items.select("item_id", "path"), on="item_id")
-    found = {frozenset(paths) for (paths,) in grouped.group_by("duplicate_group").agg("path").select("path").iter_rows()}
+    found = {
+        frozenset(paths) for (paths,) in grouped.group_by("duplicate_group").agg("path").select("path").iter_rows()
+    }
     assert found == wanted
 
 

@@ -26,6 +26,7 @@ _SAMPLE = 100_000
 _TEXT_SHARE = 0.5
 _FEW_LEVELS = 24
 _MOST_DEFAULT_LEVELS = 60
+_NEIGHBOUR_PREFIXES = ("uniqueness_", "typicality_", "diversity_", "difficulty_")
 _HIDDEN = frozenset({ORDINAL, ITEM_ID, LABEL_ID, CONTENT_HASH, URI, "added_at", "frame", "extra"})
 _DEFAULT = ("brightness", "sharpness", "contrast", "uniqueness", "colourfulness", "object_count")
 _MOST_DECIMALS = 9
@@ -198,6 +199,11 @@ def _bins(series: pl.Series, histogram: Histogram) -> Bytes:
     return bins
 
 
+def _is_stored_custom(name: str) -> bool:
+    """Tell a custom metric whose function is not here from the neighbour metrics of a further embedding."""
+    return not name.startswith(_NEIGHBOUR_PREFIXES)
+
+
 def _is_default(column: Column, *, is_custom: bool) -> bool:
     """Tell whether the side panel shows a column at first."""
     if column.kind == "category":
@@ -221,7 +227,9 @@ def message(column: Column, level: Level, specs: dict[str, Any]) -> dict[str, An
         "about": "",
         "range": list(spec.range) if spec is not None and spec.range is not None else None,
         "nulls": column.nulls,
-        "default": _is_default(column, is_custom=is_metric and (spec is None or spec.custom)),
+        "default": _is_default(
+            column, is_custom=is_metric and (_is_stored_custom(column.name) if spec is None else spec.custom)
+        ),
     }
     if column.histogram is not None:
         h = column.histogram

@@ -3,6 +3,9 @@
 export const LEAST_ZOOM = 0.5;
 export const MOST_ZOOM = 2000;
 const MARGIN = 0.04;
+/** Room above and below for the tools and the legend. */
+const BAND_PX = 42;
+const LEAST_SHARE = 0.6;
 
 export class Camera {
   x = 0.5;
@@ -16,7 +19,7 @@ export class Camera {
   }
 
   get scaleY(): number {
-    return this.height * (1 - 2 * MARGIN) * this.zoom;
+    return Math.max(this.height * LEAST_SHARE, this.height - 2 * BAND_PX) * this.zoom;
   }
 
   toScreen(x: number, y: number): [number, number] {
