@@ -64,13 +64,13 @@ class Explorer(anywidget.AnyWidget):
         height: int = _DEFAULT_HEIGHT_PX,
         link: Explorer | str | None = None,
     ) -> None:
+        self._callbacks: list[Callable[[View], Any]] = []
+        self._closed = False
+        self._group = ""
         if height < _LEAST_HEIGHT_PX:
             raise InputError(f"A height of {height} px is too small.", f"Give at least {_LEAST_HEIGHT_PX}.")
         self._service = Service(view)
         self._router = Router({**self._service.handlers(), "sync": self._sync, "code.get": self._code_get})
-        self._callbacks: list[Callable[[View], Any]] = []
-        self._closed = False
-        self._group = ""
         super().__init__(
             _esm=esm(), _session=self._service.session_message(), _spec=self._service.spec(), height=height
         )
