@@ -84,7 +84,7 @@ export class Actions {
               closed: "left",
             },
           ];
-    this.explorer.setFilter(withFacet(this.#store.filter.peek(), `col:${column.name}`, added), done);
+    this.explorer.setFilter(withFacet(this.#store.filter.peek(), `col:${column.name}`, added), done ? null : column.name);
   }
 
   toggleValue(column: string, value: string | null, exclude: boolean): void {

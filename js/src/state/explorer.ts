@@ -2,7 +2,7 @@
 // Views read the store; what changes it stands here and in actions.ts.
 
 import { batch } from "@preact/signals";
-import { type Clause, EMPTY, type FilterSpec, isEmpty, leaves, parts } from "../protocol/filter";
+import { type Clause, EMPTY, facetOf, type FilterSpec, isEmpty, leaves, parts, rangeOf } from "../protocol/filter";
 import type { Edited, FilterTrait, Job, SelectionTrait, Session, Spec, Tag, UiTrait } from "../protocol/messages";
 import { encodeWhere, forEachRow } from "../protocol/selection";
 import { Scope } from "../host/scope";
@@ -11,7 +11,8 @@ import { Rpc, RpcError } from "../transport/rpc";
 import { asBytes, asU16, asU32, type Binary, unpackBits } from "../transport/wire";
 import { Columns } from "./columns";
 import { countFacet, failing, type Failing, type Mask } from "./crossfilter";
-import { evaluate } from "./evaluator";
+import { Cube, type CubeFacet } from "./cube";
+import { binsOf, evaluate } from "./evaluator";
 import { Store } from "./store";
 import { Thumbs } from "./thumbs";
 
@@ -20,6 +21,8 @@ const SYNC_RUNNING_MS = 500;
 const UI_DELAY_MS = 300;
 const TOAST_MS = 9000;
 const MOST_REMOTE = 64;
+/** Prefix of the keys under which tags are counted; alone it stands for rows without a tag. */
+const TAG = "\u0000tag:";
 const GONE = "The kernel was restarted – re-run this cell.";
 
 export class Explorer {
@@ -37,6 +40,9 @@ export class Explorer {
   #asking = new Set<string>();
   #masks = new Map<string, Mask>();
   #failing: Failing | undefined;
+  #drag: { column: string; rest: string; cube: Cube | null; counts: Uint32Array } | null = null;
+  #flags: Uint8Array = new Uint8Array(0);
+  #rows: Uint32Array = new Uint32Array(0);
   #untagged: Uint8Array | null = null;
   #frame = 0;
   #uiTimer: ReturnType<typeof setTimeout> | undefined;
@@ -280,8 +286,11 @@ export class Explorer {
     this.recompute();
   }
 
-  /** Filter; `done` is false while dragging: Python hears of it when the gesture ends. */
-  setFilter(filter: FilterSpec, done = true): void {
+  /** Filter; while the brush of a column is dragged Python hears nothing: it does when the gesture ends. */
+  setFilter(filter: FilterSpec, dragged: string | null = null): void {
+    const done = dragged === null;
+    if (done) this.#drag = null;
+    else if (this.#drag?.column !== dragged) this.#drag = { column: dragged, rest: "", cube: null, counts: new Uint32Array(256) };
     this.store.filter.value = filter;
     this.recompute();
     if (!done) return;
@@ -464,6 +473,7 @@ export class Explorer {
         (error: unknown) => this.fail(error),
       );
     }
+    if (this.#drag && this.#dragged(filter, n)) return;
     const { mode, list } = parts(filter);
     const masks: Mask[] = [];
     const owners: string[] = [];
@@ -475,17 +485,9 @@ export class Explorer {
       }
       return mask !== null;
     };
-    // Parts of one facet count as one mask, so that a facet's own histogram ignores all of them.
-    const grouped = new Map<string, FilterSpec[]>();
     let complete = true;
     if (mode === "any") complete = add(filter, "");
-    else {
-      list.forEach((part, i) => {
-        const key = facetKey(part) || `#${i}`;
-        grouped.set(key, [...(grouped.get(key) ?? []), part]);
-      });
-      for (const [key, group] of grouped) complete = add(group.length === 1 ? group[0]! : { all: group }, key) && complete;
-    }
+    else for (const [key, part] of grouped(list)) complete = add(part, key) && complete;
     if (!complete && !isEmpty(filter)) return; // a mask is on its way: keep what is shown
     this.#failing = failing(masks, n, this.#failing);
     this.#publish(owners, n);
@@ -494,41 +496,115 @@ export class Explorer {
   #publish(owners: string[], n: number): void {
     const { store } = this;
     const state = this.#failing!;
-    const hidden = store.hidden.peek();
+    const hidden = this.#hidden(n);
+    const counts = new Map<string, Uint32Array>();
+    for (const facet of this.#facets(n, owners)) counts.set(facet.key, countFacet(facet.bytes, state, facet.own, hidden));
+    const { count } = state;
     const selected = store.selected.peek();
-    const usable = hidden?.length === n ? hidden : null;
-    const flags = new Uint8Array(n);
+    const flags = this.#flagBuffer(n);
     let matching = 0;
     for (let row = 0; row < n; row++) {
-      const out = usable !== null && usable[row] === 1;
-      const passes = state.count[row] === 0 && !out;
+      const out = hidden !== null && hidden[row] === 1;
+      const passes = count[row] === 0 && !out;
       matching += passes ? 1 : 0;
       flags[row] = (passes ? 1 : 0) | (selected[row] ? 2 : 0) | (out ? 4 : 0);
     }
-    const order = store.order.peek();
-    const visible = new Uint32Array(matching);
-    let at = 0;
-    if (order?.length === n) for (const row of order) if (flags[row]! & 1) visible[at++] = row;
-    if (order?.length !== n) for (let row = 0; row < n; row++) if (flags[row]! & 1) visible[at++] = row;
-    const counts = new Map<string, Uint32Array>();
-    for (const column of store.shownFacets.peek()) {
-      const bytes = this.columns.get(column.name);
-      if (bytes?.length === n) counts.set(column.name, countFacet(bytes, state, owners.indexOf(`col:${column.name}`), usable));
+    this.#show(flags, matching, counts);
+  }
+
+  /** A step of dragging a brush; false where the ordinary way must be gone. */
+  #dragged(filter: FilterSpec, n: number): boolean {
+    const drag = this.#drag!;
+    const column = this.store.columns.peek().get(drag.column);
+    const bins = this.columns.get(drag.column);
+    const range = rangeOf(filter, drag.column);
+    const at = column && range ? binsOf(column, range.lo, range.hi, range.closed) : null;
+    if ("any" in filter || !bins || bins.length !== n || !at) return false;
+    const others = grouped(parts(filter).list.filter((p) => facetOf(p) !== `col:${drag.column}`));
+    const rest = `${n}:${JSON.stringify(others)}`;
+    const hidden = this.#hidden(n);
+    if (!drag.cube || drag.rest !== rest) {
+      const masks = others.map(([, part]) => this.#mask(part, n));
+      if (masks.some((m) => m === null)) return false;
+      const owners = others.map(([key]) => key);
+      const state = failing(masks as Mask[], n);
+      const facets = this.#facets(n, owners).filter((f) => f.key !== drag.column);
+      this.#drag = { ...drag, rest, cube: new Cube(bins, state, facets, hidden), counts: countFacet(bins, state, -1, hidden) };
     }
+    const { cube, counts: own } = this.#drag!;
+    const { count } = cube!.others;
+    const inside = new Uint8Array(256).fill(1, at[0], at[1]);
+    inside[255] = 0;
+    const selected = this.store.selected.peek();
+    const flags = this.#flagBuffer(n);
+    let matching = 0;
+    for (let row = 0; row < n; row++) {
+      const out = hidden === null ? 0 : hidden[row]!;
+      const passes = count[row] === 0 ? inside[bins[row]!]! & (1 - out) : 0;
+      matching += passes;
+      flags[row] = passes | (selected[row]! << 1) | (out << 2);
+    }
+    const counts = new Map<string, Uint32Array>([[drag.column, own]]);
+    for (const facet of this.#facets(n, [])) if (facet.key !== drag.column) counts.set(facet.key, cube!.counts(facet.key, at[0], at[1]));
+    this.#show(flags, matching, counts);
+    return true;
+  }
+
+  #hidden(n: number): Uint8Array | null {
+    const hidden = this.store.hidden.peek();
+    return hidden?.length === n ? hidden : null;
+  }
+
+  /** Everything that is counted: shown columns, tags, and rows without a tag. */
+  #facets(n: number, owners: readonly string[]): CubeFacet[] {
     const own = owners.indexOf("tags");
+    const facets: CubeFacet[] = [];
+    for (const column of this.store.shownFacets.peek()) {
+      const bytes = this.columns.get(column.name);
+      if (bytes?.length === n) facets.push({ key: column.name, bytes, own: owners.indexOf(`col:${column.name}`) });
+    }
+    for (const [name, mask] of this.store.tagMasks.peek()) facets.push({ key: `${TAG}${name}`, bytes: mask, own });
+    facets.push({ key: TAG, bytes: this.#untaggedMask(n), own });
+    return facets;
+  }
+
+  #flagBuffer(n: number): Uint8Array {
+    if (this.#flags.length !== n) this.#flags = new Uint8Array(n);
+    return this.#flags;
+  }
+
+  #show(flags: Uint8Array, matching: number, counts: Map<string, Uint32Array>): void {
+    const { store } = this;
+    const n = flags.length;
+    if (this.#rows.length !== n) this.#rows = new Uint32Array(n);
+    const rows = this.#rows;
+    const order = store.order.peek();
+    let at = 0;
+    if (order?.length === n)
+      for (let i = 0; i < n; i++) {
+        rows[at] = order[i]!;
+        at += flags[order[i]!]! & 1;
+      }
+    else
+      for (let row = 0; row < n; row++) {
+        rows[at] = row;
+        at += flags[row]! & 1;
+      }
     const tagCounts = new Map<string, number>();
-    for (const [name, mask] of store.tagMasks.peek()) tagCounts.set(name, countFacet(mask, state, own, usable)[1]!);
-    const untagged = countFacet(this.#untaggedMask(n), state, own, usable)[1]!;
-    store.result.value = { flags, visible, matching, counts, tagCounts, untagged };
+    for (const name of store.tagMasks.peek().keys()) tagCounts.set(name, counts.get(`${TAG}${name}`)?.[1] ?? 0);
+    const untagged = counts.get(TAG)?.[1] ?? 0;
+    store.result.value = { flags, visible: rows.subarray(0, matching), matching, counts, tagCounts, untagged };
   }
 }
 
-function facetKey(part: FilterSpec): string {
-  const body = "not" in part ? part.not : part;
-  if ("col" in body && body.op !== "null") return `col:${body.col}`;
-  if ("tag" in body || "untagged" in body) return "tags";
-  if ("any" in body && body.any.length && body.any.every((c) => "tag" in c || "untagged" in c)) return "tags";
-  return "";
+/** Parts by facet: those of one facet are one mask, so that its own histogram ignores all of them. */
+function grouped(list: readonly FilterSpec[]): [string, FilterSpec][] {
+  const groups = new Map<string, FilterSpec[]>();
+  list.forEach((part, i) => {
+    const key = facetOf(part) || `#${i}`;
+    groups.set(key, [...(groups.get(key) ?? []), part]);
+  });
+  return [...groups].map(([key, group]) => [key, group.length === 1 ? group[0]! : { all: group }]);
 }
 
 function grown(old: Uint8Array, n: number): Uint8Array {

@@ -23,7 +23,7 @@ afterEach(() => {
 
 async function opened(kernel = new MemoryKernel()): Promise<[Explorer, Actions, MemoryKernel]> {
   const explorer = new Explorer(kernel);
-  await vi.waitFor(() => expect(explorer.store.result.value?.counts.size).toBe(2));
+  await vi.waitFor(() => expect(explorer.store.result.value?.counts.has("class_name")).toBe(true));
   return [explorer, new Actions(explorer), kernel];
 }
 
@@ -74,6 +74,26 @@ describe("filter", () => {
     });
     await vi.waitFor(() => expect(explorer.store.result.value!.matching).toBe(40));
     expect(explorer.store.result.value!.counts.get("class_name")![0]).toBe(20);
+    explorer.dispose();
+  });
+
+  it("counts while dragging as it does at rest, beside other conditions and tags", async () => {
+    const [explorer, actions] = await opened();
+    actions.selectRows([1, 2, 3, 52, 53], "replace");
+    await actions.tag(["a"], []);
+    actions.toggleValue("class_name", "cat", false);
+    const column = explorer.store.columns.value.get("brightness")!;
+    const seen = (): unknown => {
+      const { matching, counts, tagCounts, untagged, flags, visible } = explorer.store.result.value!;
+      return [matching, ...["brightness", "class_name"].map((k) => [...counts.get(k)!]), [...tagCounts], untagged, [...flags], [...visible]];
+    };
+    actions.brush(column, 2, 4, false);
+    await vi.waitFor(() => expect(explorer.store.result.value!.matching).toBe(10));
+    const dragged = seen();
+    actions.brush(column, 2, 4, true);
+    await vi.waitFor(() => expect(explorer.store.filter.value).not.toBeNull());
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    expect(seen()).toEqual(dragged);
     explorer.dispose();
   });
 
