@@ -9,6 +9,8 @@ import re
 import sys
 from pathlib import Path
 
+import polars as pl
+
 README = Path(__file__).resolve().parent.parent / "README.md"
 _METRICS = re.compile(r"(<!-- metrics:begin[^>]*-->\n).*?(<!-- metrics:end -->)", re.DOTALL)
 
@@ -21,7 +23,7 @@ def metrics_table() -> str:
     lines += [
         f"| `{row['name']}` | {_cell(row['formula'])} | {row['unit'] or ''} | {_range(row['low'], row['high'])} "
         f"| {_cell(row['direction'])} |"
-        for row in specs_frame().iter_rows(named=True)
+        for row in specs_frame().filter(pl.col("family") != "custom").iter_rows(named=True)
     ]
     return "\n".join(lines) + "\n"
 
