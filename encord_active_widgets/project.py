@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from . import schema
+from .edits import EditVerbs
 from .errors import InputError, ProjectError, unknown
 from .formats.coco import read_coco
 from .formats.folder import read_folder
@@ -19,10 +20,9 @@ from .formats.frame import read_frame
 from .formats.source import Source, existing
 from .jobs import Job
 from .schema import CLASSIFICATION, ITEM, OBJECT
-from .state import Level, Snapshot, StateReader
-from .store.fold import Edit
+from .state import Snapshot, StateReader
 from .store.folder import SUFFIX, ProjectFolder
-from .store.rows import RowSet, encode_rows
+from .store.rows import RowSet
 from .vectors import EmbeddingSets
 from .view import View
 
@@ -39,7 +39,7 @@ _NO_ROWS = RowSet("ids", 0, b"")
 _LONGEST_TAG = 200
 
 
-class Project:
+class Project(EditVerbs):
     """A folder of tables about images, explored and edited in a notebook.
 
     Make one with `Project.from_folder`, `from_frame` or `from_coco`; reopen it with `open`.
@@ -382,59 +382,6 @@ class Project:
             pipeline.Plan(("neighbours", "layout"), (), None, embedding=name), f"embedding {name}", background=False
         )
 
-    # -- edits ------------------------------------------------------------------------------
-
-    def undo(self, n: int = 1) -> list[str]:
-        """Undo the last `n` edits, whoever made them; return what was undone."""
-        return self._step(n, "python", redo=False)
-
-    def redo(self, n: int = 1) -> list[str]:
-        """Bring back the last `n` undone edits."""
-        return self._step(n, "python", redo=True)
-
-    def history(self) -> pl.DataFrame:
-        """Every edit, oldest first: when, what, how many rows, cause, code, whether in force."""
-        with self._lock:
-            self._snapshot()
-            return self._reader.log.history()
-
-    @property
-    def tags(self) -> pl.DataFrame:
-        """Tags of the items: `tag`, `count`, `color`."""
-        level = self._snapshot().items
-        alive = level.alive
-        rows = [
-            (k, int((v if alive is None else v & alive).sum()), level.edits.colors.get(k))
-            for k, v in level.edits.tags.items()
-        ]
-        return pl.DataFrame(rows, schema={"tag": pl.String, "count": pl.Int64, "color": pl.String}, orient="row")
-
-    def rename_tag(self, old: str, new: str) -> None:
-        """Give a tag another name that no tag has yet."""
-        self._known_tag(old)
-        if new in self._snapshot().items.tag_names:
-            raise InputError(f'There is a tag "{new}" already.', f'Use p.merge_tags("{old}", "{new}") to join them.')
-        self._edit(
-            ITEM, "rename_tag", payload={"from": old, "to": _tag_name(new)}, code=f"p.rename_tag({old!r}, {new!r})"
-        )
-
-    def merge_tags(self, old: str, into: str) -> None:
-        """Put what carries `old` under the tag `into`, and drop `old`."""
-        self._known_tag(old)
-        self._known_tag(into)
-        payload = {"from": old, "to": into, "merge": True}
-        self._edit(ITEM, "rename_tag", payload=payload, code=f"p.merge_tags({old!r}, {into!r})")
-
-    def delete_tag(self, name: str) -> None:
-        """Take a tag off everything."""
-        self._known_tag(name)
-        self._edit(ITEM, "delete_tag", payload={"name": name}, code=f"p.delete_tag({name!r})")
-
-    def color_tag(self, name: str, color: str | None) -> None:
-        """Give a tag a colour, `"#rrggbb"`; None for the automatic one."""
-        self._known_tag(name)
-        self._edit(ITEM, "color_tag", payload={"name": name, "color": color}, code=f"p.color_tag({name!r}, {color!r})")
-
     # -- seen -------------------------------------------------------------------------------
 
     def explore(self, **options: Any) -> Explorer:
@@ -494,9 +441,6 @@ class Project:
         with self._lock:
             return self._reader.snapshot()
 
-    def _level(self, name: str) -> Level:
-        return self._snapshot().levels[name]
-
     def _ingest(self, source: Source, *, read: bool = True, whole: bool = True, code: str = "") -> Ingested:
         from .ingest import ingest
 
@@ -511,68 +455,10 @@ class Project:
     def _add_problems(self, rows: Sequence[dict[str, Any]]) -> None:
         self._folder.problems.append(pl.DataFrame(rows, schema=dict(schema.PROBLEMS.columns)))
 
-    def _known_tag(self, name: str, level: str = ITEM) -> None:
-        names = self._level(level).tag_names
-        if name not in names:
-            raise unknown("tag", name, names)
-
-    @staticmethod
-    def _valid_tag(name: str) -> str:
-        return _tag_name(name)
-
-    def _tag(
-        self, view: View, *, add: Sequence[str] = (), remove: Sequence[str] = (), cause: str = "python"
-    ) -> Edit | None:
-        """Tag and untag the rows of a view as one edit."""
-        added = [_tag_name(n) for n in add]
-        known = set(self._level(view.level).tag_names)
-        removed = [n for n in remove if n in known]
-        if cause == "python" and len(removed) < len(remove):
-            missing = next(n for n in remove if n not in known)
-            raise unknown("tag", missing, known)
-        rows = view.rows
-        if rows.size == 0 or not (added or removed):
-            return None
-        code = f"view.tag({', '.join(map(repr, added))})" if added else f"view.untag({', '.join(map(repr, removed))})"
-        payload = {k: v for k, v in (("add", added), ("remove", removed)) if v}
-        return self._edit(view.level, "tag", rows=encode_rows(rows), payload=payload, cause=cause, code=code)
-
-    def _edit(
-        self,
-        level: str,
-        kind: str,
-        *,
-        rows: RowSet = _NO_ROWS,
-        payload: dict[str, Any] | None = None,
-        cause: str = "python",
-        code: str = "",
-    ) -> Edit:
-        with self._lock:
-            self._snapshot()
-            edit = self._reader.log.append(level, kind, rows=rows, payload=payload, cause=cause, code=code)
-            self._reader.publish()
-        return edit
-
-    def _step(self, n: int, cause: str, *, redo: bool) -> list[str]:
-        with self._lock:
-            self._snapshot()
-            log = self._reader.log
-            edits = log.redo(n, cause=cause) if redo else log.undo(n, cause=cause)
-            self._reader.publish()
-        return [e.text for e in edits]
-
 
 def open_project(path: str | os.PathLike[str]) -> Project:
     """Open a project folder; see `Project.open`."""
     return Project.open(path)
-
-
-def _tag_name(name: Any) -> str:
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(f"{name!r} cannot be a tag.", "Give a text that is not empty.")
-    if len(name) > _LONGEST_TAG:
-        raise InputError(f"A tag of {len(name)} characters is too long.", f"At most {_LONGEST_TAG} characters.")
-    return name.strip()
 
 
 def _bases_card(home: Path) -> dict[str, str]:

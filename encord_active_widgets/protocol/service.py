@@ -14,13 +14,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..errors import EawError, InputError, unknown
+from ..errors import InputError, unknown
 from ..expressions import with_tag_columns
 from ..project import Project
 from ..schema import CLASS_NAME, ITEM, ITEM_ID, OBJECT, ORDINAL, TAGS, URI
 from ..state import Level, Snapshot
 from ..store.folder import resolve_address
-from ..store.rows import decode_rows, encode_mask, pack_mask
+from ..store.rows import encode_mask, pack_mask
 from ..view import View
 from . import PROTOCOL_VERSION
 from .columns import ColumnCache, message
@@ -38,7 +38,6 @@ _MOST_NEIGHBOURS = 100
 _SPEC_BYTES = 20_000
 _TITLES = {ITEM: "Images", OBJECT: "Objects"}
 _NUMBER_KEYS = 9
-_UI = "explorer"
 _MOST_NEWS = 400
 
 
@@ -74,17 +73,6 @@ class Service:
             "rows.get": self.rows_get,
             "neighbors.get": self.neighbors_get,
             "tags.get": self.tags_get,
-            "tags.apply": self.tags_apply,
-            "tags.create": self.tags_create,
-            "tags.rename": self.tags_rename,
-            "tags.delete": self.tags_delete,
-            "tags.color": self.tags_color,
-            "edits.undo": lambda *_: self._undo(redo=False),
-            "edits.redo": lambda *_: self._undo(redo=True),
-            "filters.save": self.filters_save,
-            "filters.delete": self.filters_delete,
-            "job.start": self.job_start,
-            "job.cancel": self.job_cancel,
         }
 
     # -- state ------------------------------------------------------------------------------
@@ -141,11 +129,11 @@ class Service:
             "project": {"name": self.project.name, "path": str(self.project.path)},
             "columns": columns,
             "embeddings": self._embeddings(),
-            "tags": self._tag_list(level),
-            "saved": self._saved(snapshot),
+            "tags": self.tag_list(level),
+            "saved": self.saved(snapshot),
             "base": None if base is None else {"n": int(base.sum())},
             "state": "empty" if alive == 0 else "ready" if computed or len(self.project.embeddings) else "raw",
-            "job": self._job(),
+            "job": self.job(),
             "problems": self.project.problems.height,
             "undo": snapshot.undo,
             "redo": snapshot.redo,
@@ -166,7 +154,8 @@ class Service:
         at_hand = sets.loaded() if running else [sets[n] for n in sets]
         return [{"name": v.name, "dim": v.dim, "layouts": v.layouts, "key": v.key} for v in at_hand if v.layouts]
 
-    def _tag_list(self, level: Level) -> list[dict[str, Any]]:
+    def tag_list(self, level: Level) -> list[dict[str, Any]]:
+        """Return the tags with their counts in this explorer's view."""
         base = self._base_mask(self.snapshot())
         keep = base if base is not None else level.alive
         return [
@@ -180,10 +169,12 @@ class Service:
         ]
 
     @staticmethod
-    def _saved(snapshot: Snapshot) -> list[dict[str, Any]]:
+    def saved(snapshot: Snapshot) -> list[dict[str, Any]]:
+        """Return the saved filters."""
         return [{"name": k, "filter": v} for k, v in snapshot.filters.items()]
 
-    def _job(self) -> dict[str, Any] | None:
+    def job(self) -> dict[str, Any] | None:
+        """Return the running or last computation."""
         job = self.project._job
         return None if job is None else job.as_message()
 
@@ -211,7 +202,7 @@ class Service:
         revision, known = self.revise(), content.get("revision")
         since = known if isinstance(known, int) else 0
         what = sorted({k for r, k in self._news if r > since})
-        return Reply({"revision": revision, "job": self._job(), "saved": True, "what": what})
+        return Reply({"revision": revision, "job": self.job(), "saved": True, "what": what})
 
     def base_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Send the rows of the view."""
@@ -386,113 +377,15 @@ class Service:
         rows, distances = self.project.embeddings.neighbours(row, k, content.get("embedding"))
         return Reply({}, [rows.astype("<u4").tobytes(), distances.astype("<f4").tobytes()])
 
-    # -- tags -----------------------------------------------------------------------------------
-
     def tags_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Send every tag with its rows."""
         level = self.level
-        listed, data = self._tag_list(level), []
+        listed, data = self.tag_list(level), []
         for entry in listed:
             rows = encode_mask(level.edits.tags[entry["name"]])
             entry |= {"enc": rows.encoding, "n": rows.n}
             data.append(rows.data)
         return Reply({"tags": listed, "revision": self.revise()}, data)
-
-    def tags_apply(self, content: dict[str, Any], buffers: Buffers) -> Reply:
-        """Tag and untag some rows; the reply is sent when the edit is on the disk."""
-        data = bytes(buffers[0]) if buffers else b""
-        rows = decode_rows(str(content.get("enc", "ids")), data)
-        rows = rows[rows < self.level.n]
-        view = View(self.project, self.view.level).at(rows)
-        self.project._tag(view, add=content.get("add") or [], remove=content.get("remove") or [], cause=_UI)
-        return self._edited()
-
-    def tags_create(self, content: dict[str, Any], buffers: Buffers) -> Reply:
-        """Make a tag that nothing carries yet."""
-        name = str(content.get("name", "")).strip()
-        if name not in self.level.tag_names:
-            self._edit("create_tag", {"name": self.project._valid_tag(name)})
-        return self._edited()
-
-    def tags_rename(self, content: dict[str, Any], buffers: Buffers) -> Reply:
-        """Rename a tag, or merge it into another."""
-        old, new = str(content.get("from", "")), str(content.get("to", "")).strip()
-        self.project._known_tag(old, self.view.level)
-        exists = new in self.level.tag_names
-        if exists and not content.get("merge"):
-            raise InputError(f'There is a tag "{new}" already.', "Merge the two instead.")
-        self._edit(
-            "rename_tag", {"from": old, "to": self.project._valid_tag(new), **({"merge": True} if exists else {})}
-        )
-        return self._edited()
-
-    def tags_delete(self, content: dict[str, Any], buffers: Buffers) -> Reply:
-        """Take a tag off everything."""
-        self.project._known_tag(str(content.get("name", "")), self.view.level)
-        self._edit("delete_tag", {"name": content["name"]})
-        return self._edited()
-
-    def tags_color(self, content: dict[str, Any], buffers: Buffers) -> Reply:
-        """Give a tag a colour."""
-        self.project._known_tag(str(content.get("name", "")), self.view.level)
-        color = content.get("color")
-        if color is not None and not _is_color(color):
-            raise InputError(f"{color!r:.40} is no colour.", 'Give "#rrggbb".')
-        self._edit("color_tag", {"name": content["name"], "color": color})
-        return self._edited()
-
-    def _edit(self, kind: str, payload: dict[str, Any]) -> None:
-        self.project._edit(self.view.level, kind, payload=payload, cause=_UI)
-
-    def _undo(self, *, redo: bool) -> Reply:
-        texts = self.project._step(1, _UI, redo=redo)
-        text = f"{'redone' if redo else 'undone'}: {texts[0]}" if texts else f"nothing to {'redo' if redo else 'undo'}"
-        head = self._edited().head
-        return Reply({**head, "text": text})
-
-    def _edited(self) -> Reply:
-        snapshot = self.snapshot()
-        return Reply(
-            {
-                "revision": self.revise(),
-                "saved": True,
-                "tags": self._tag_list(snapshot.levels[self.view.level]),
-                "undo": snapshot.undo,
-                "redo": snapshot.redo,
-            }
-        )
-
-    # -- filters and jobs -------------------------------------------------------------------------
-
-    def filters_save(self, content: dict[str, Any], buffers: Buffers) -> Reply:
-        """Keep a filter under a name, in the project."""
-        name, spec = str(content.get("name", "")).strip(), content.get("spec") or {"all": []}
-        if not name:
-            raise InputError("A saved filter needs a name.", "Type one.")
-        if '"expr"' in json.dumps(spec):
-            raise InputError("A Python expression cannot be saved as a filter.", "Keep it in your notebook.")
-        self.evaluate(spec)
-        self._edit("save_filter", {"name": name, "filter": spec})
-        return Reply({"saved": self._saved(self.snapshot())})
-
-    def filters_delete(self, content: dict[str, Any], buffers: Buffers) -> Reply:
-        """Forget a saved filter."""
-        self._edit("delete_filter", {"name": str(content.get("name", ""))})
-        return Reply({"saved": self._saved(self.snapshot())})
-
-    def job_start(self, content: dict[str, Any], buffers: Buffers) -> Reply:
-        """Start computing what is missing, in the background."""
-        if content.get("kind") != "compute":
-            raise EawError(f'Unknown job "{content.get("kind")}".', 'Start "compute".')
-        self.project.compute(background=True)
-        return Reply({"job": self._job()})
-
-    def job_cancel(self, content: dict[str, Any], buffers: Buffers) -> Reply:
-        """Stop a job; what is finished is kept."""
-        job = self.project._job
-        if job is not None and job.id == content.get("id", job.id):
-            job.cancel()
-        return Reply({"job": self._job()})
 
 
 def fitted(spec: dict[str, Any]) -> dict[str, Any]:
@@ -536,12 +429,3 @@ def _percentile(series: pl.Series, value: Any) -> float | None:
     n = series.len() - series.null_count()
     below, same = int((series < value).sum() or 0), int((series == value).sum() or 0)
     return (below + same / 2) / n if n else None
-
-
-def _is_color(value: Any) -> bool:
-    return (
-        isinstance(value, str)
-        and len(value) == 7
-        and value[0] == "#"
-        and all(c in "0123456789abcdefABCDEF" for c in value[1:])
-    )

@@ -15,6 +15,7 @@ import traitlets
 
 from ..errors import InputError, unknown
 from ..protocol.code import filter_code, selection_code, view_code
+from ..protocol.editing import Editing
 from ..protocol.filters import EMPTY, to_expr
 from ..protocol.parsing import from_expr
 from ..protocol.router import Reply, Router
@@ -70,7 +71,8 @@ class Explorer(anywidget.AnyWidget):
         if height < _LEAST_HEIGHT_PX:
             raise InputError(f"A height of {height} px is too small.", f"Give at least {_LEAST_HEIGHT_PX}.")
         self._service = Service(view)
-        self._router = Router({**self._service.handlers(), "sync": self._sync, "code.get": self._code_get})
+        requests = {**self._service.handlers(), **Editing(self._service).handlers()}
+        self._router = Router({**requests, "sync": self._sync, "code.get": self._code_get})
         super().__init__(
             _esm=esm(), _session=self._service.session_message(), _spec=self._service.spec(), height=height
         )

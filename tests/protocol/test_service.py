@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import encord_active_widgets as ea
+from encord_active_widgets.protocol.editing import Editing
 from encord_active_widgets.protocol.router import PART_BYTES, Reply, Router, split
 from encord_active_widgets.protocol.service import Service
 from encord_active_widgets.store.rows import decode_mask, encode_rows
@@ -37,7 +38,7 @@ class Page:
     """One page: asks and remembers."""
 
     def __init__(self, service: Service) -> None:
-        self.router = Router(service.handlers())
+        self.router = Router({**service.handlers(), **Editing(service).handlers()})
 
     def ask(self, op: str, *buffers: bytes, **content: Any) -> tuple[dict[str, Any], list[bytes]]:
         out: list[tuple[dict[str, Any], list[bytes]]] = []
