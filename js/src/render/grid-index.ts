@@ -57,7 +57,7 @@ export class GridIndex {
   /** Rows inside a closed polygon given in unit coordinates [x0, y0, x1, y1, …], ascending. */
   inside(polygon: number[], accepts: (row: number) => boolean): Uint32Array {
     const crossed = crossedCells(polygon);
-    const found: number[] = [];
+    const found = new Uint8Array(this.x.length);
     let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
     for (let i = 0; i < polygon.length; i += 2) {
       x0 = Math.min(x0, polygon[i]!);
@@ -65,21 +65,29 @@ export class GridIndex {
       y0 = Math.min(y0, polygon[i + 1]!);
       y1 = Math.max(y1, polygon[i + 1]!);
     }
+    let count = 0;
+    // Between crossed cells nothing changes: one test answers for the whole run of a line of cells.
+    let whole: boolean | null = null;
+    let line = -1;
     this.#cellsIn(x0, y0, x1, y1, (cell, cx, cy) => {
-      const from = this.starts[cell]!;
-      const to = this.starts[cell + 1]!;
-      if (from === to) return;
-      if (!crossed.has(cell)) {
-        const middle = contains(polygon, ((cx + 0.5) * 256) / STEPS, ((cy + 0.5) * 256) / STEPS);
-        if (middle) for (let i = from; i < to; i++) if (accepts(this.rows[i]!)) found.push(this.rows[i]!);
-        return;
+      if (cy !== line) {
+        line = cy;
+        whole = null;
       }
-      for (let i = from; i < to; i++) {
+      const onEdge = crossed[cell] === 1;
+      if (onEdge) whole = null;
+      else whole ??= contains(polygon, ((cx + 0.5) * 256) / STEPS, ((cy + 0.5) * 256) / STEPS);
+      if (whole === false) return;
+      for (let i = this.starts[cell]!; i < this.starts[cell + 1]!; i++) {
         const row = this.rows[i]!;
-        if (accepts(row) && contains(polygon, this.x[row]! / STEPS, this.y[row]! / STEPS)) found.push(row);
+        if (!accepts(row) || (onEdge && !contains(polygon, this.x[row]! / STEPS, this.y[row]! / STEPS))) continue;
+        found[row] = 1;
+        count++;
       }
     });
-    return Uint32Array.from(found).sort();
+    const rows = new Uint32Array(count);
+    for (let row = 0, at = 0; at < count; row++) if (found[row]) rows[at++] = row;
+    return rows;
   }
 
   #cellsIn(
@@ -115,8 +123,8 @@ export function contains(polygon: number[], x: number, y: number): boolean {
 }
 
 /** Cells that an edge may touch: walked row by row, one cell of slack to each side. */
-function crossedCells(polygon: number[]): Set<number> {
-  const cells = new Set<number>();
+function crossedCells(polygon: number[]): Uint8Array {
+  const cells = new Uint8Array(CELLS * CELLS);
   for (let i = 0, j = polygon.length - 2; i < polygon.length; j = i, i += 2) {
     const [ax, ay, bx, by] = [polygon[j]!, polygon[j + 1]!, polygon[i]!, polygon[i + 1]!];
     const steps = Math.max(1, Math.ceil(Math.max(Math.abs(bx - ax), Math.abs(by - ay)) * CELLS * 2));
@@ -126,7 +134,7 @@ function crossedCells(polygon: number[]): Set<number> {
       for (let dy = -1; dy <= 1; dy++)
         for (let dx = -1; dx <= 1; dx++) {
           const [nx, ny] = [cx + dx, cy + dy];
-          if (nx >= 0 && ny >= 0 && nx < CELLS && ny < CELLS) cells.add((ny << SHIFT) | nx);
+          if (nx >= 0 && ny >= 0 && nx < CELLS && ny < CELLS) cells[(ny << SHIFT) | nx] = 1;
         }
     }
   }

@@ -71,8 +71,8 @@ export class HistogramView {
 
   #emit(lo: number, hi: number, done: boolean): void {
     const { bins } = this.#data!;
-    const from = Math.max(0, Math.min(lo, bins - 1));
-    const to = Math.min(bins, Math.max(hi, from + 1));
+    const from = Math.max(0, Math.min(Math.round(lo), bins - 1)); // an end set from Python may lie inside a bin
+    const to = Math.min(bins, Math.max(Math.round(hi), from + 1));
     const whole = from <= 0 && to >= bins;
     this.on.brush(whole || from <= 0 ? null : from, whole || to >= bins ? null : to, done);
   }

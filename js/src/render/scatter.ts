@@ -53,6 +53,8 @@ export class ScatterMap {
   #highlight: number | null = null;
   #frame = 0;
   #moving = false;
+  #space = false;
+  #touches = new Map<number, [number, number]>();
   #settle = 0;
   #ratio = 1;
   #scope: Scope;
@@ -110,7 +112,7 @@ export class ScatterMap {
   setFlags(flags: Uint8Array): void {
     this.#flags = flags;
     this.#points.setFlags(flags);
-    this.redraw();
+    this.#moved(); // flags change many times a second while a histogram is brushed: all points at rest only
   }
 
   setTool(tool: Tool): void {
@@ -240,7 +242,10 @@ export class ScatterMap {
     scope.listen<PointerEvent>(overlay, "pointerdown", (event) => this.#down(event));
     scope.listen<PointerEvent>(overlay, "pointermove", (event) => this.#move(event));
     scope.listen<PointerEvent>(overlay, "pointerup", (event) => this.#up(event));
-    scope.listen<PointerEvent>(overlay, "pointercancel", () => this.#abort());
+    scope.listen<PointerEvent>(overlay, "pointercancel", (event) => {
+      this.#touches.delete(event.pointerId);
+      this.#abort();
+    });
     scope.listen<PointerEvent>(overlay, "pointerleave", () => this.#on.hover(null, 0, 0));
     scope.listen<MouseEvent>(overlay, "dblclick", (event) => {
       const row = this.#pick(...this.#at(event));
@@ -273,13 +278,18 @@ export class ScatterMap {
         ArrowDown: () => this.#camera.pan(0, -step),
       };
       const move = moves[event.key];
-      if (event.key === "Escape" && this.#drag) this.#abort();
+      if (event.key === " ") this.#space = true;
+      else if (event.key === "Escape" && this.#drag) this.#abort();
       else if (move && !event.ctrlKey && !event.metaKey) move();
       else return;
       event.preventDefault();
       event.stopPropagation();
-      this.#moved();
+      if (event.key !== " ") this.#moved();
     });
+    scope.listen<KeyboardEvent>(overlay, "keyup", (event) => {
+      if (event.key === " ") this.#space = false;
+    });
+    scope.listen(overlay, "blur", () => (this.#space = false));
     const resizing = new ResizeObserver(() => this.resize());
     resizing.observe(this.host);
     const showing = new IntersectionObserver(() => this.redraw());
@@ -295,13 +305,19 @@ export class ScatterMap {
     this.#overlay.focus({ preventScroll: true });
     const [x, y] = this.#at(event);
     const mode: SelectMode = event.altKey ? "subtract" : event.shiftKey || event.ctrlKey || event.metaKey ? "add" : "replace";
-    this.#drag = { x, y, panning: this.#tool === "pan" || event.button === 1, moved: false, mode };
     this.#overlay.setPointerCapture(event.pointerId);
     event.preventDefault();
+    if (event.pointerType === "touch") this.#touches.set(event.pointerId, [x, y]);
+    if (this.#touches.size > 1) this.#abort(); // a second finger turns a lasso into a pinch
+    else this.#drag = { x, y, panning: this.#tool === "pan" || event.button === 1 || this.#space, moved: false, mode };
   }
 
   #move(event: PointerEvent): void {
     const [x, y] = this.#at(event);
+    if (this.#touches.size > 1) {
+      this.#pinch(event.pointerId, x, y);
+      return;
+    }
     const drag = this.#drag;
     if (!drag) {
       const row = this.#pick(x, y);
@@ -330,7 +346,19 @@ export class ScatterMap {
     }
   }
 
+  #pinch(id: number, x: number, y: number): void {
+    const before = this.#touches.get(id);
+    const other = [...this.#touches].find(([key]) => key !== id)?.[1];
+    if (!before || !other) return;
+    this.#touches.set(id, [x, y]);
+    const spread = Math.hypot(x - other[0], y - other[1]) / Math.max(1, Math.hypot(before[0] - other[0], before[1] - other[1]));
+    this.#camera.pan((x - before[0]) / 2, (y - before[1]) / 2);
+    this.#camera.zoomAt(spread, (x + other[0]) / 2, (y + other[1]) / 2);
+    this.#moved();
+  }
+
   #up(event: PointerEvent): void {
+    this.#touches.delete(event.pointerId);
     const drag = this.#drag;
     this.#drag = null;
     if (!drag) return;

@@ -155,6 +155,7 @@ export class VirtualGrid {
     const from = Math.min(this.#count, firstRow * l.columns);
     const to = Math.min(this.#count, lastRow * l.columns);
     const shift = this.#root.scrollTop - offset;
+    const stop = this.#cursor >= from && this.#cursor < to ? this.#cursor : Math.min(to - 1, Math.ceil(offset / l.pitch) * l.columns); // the one tile that Tab reaches
     while (this.#tiles.length < to - from) this.#tiles.push(this.#make());
     for (let i = 0; i < this.#tiles.length; i++) {
       const tile = this.#tiles[i]!;
@@ -166,7 +167,7 @@ export class VirtualGrid {
       const [row, column] = [Math.floor(index / l.columns), index % l.columns];
       tile.button.style.transform = `translate(${PAD_PX + column * l.pitch}px, ${PAD_PX + row * l.pitch + shift}px)`;
       tile.button.style.width = tile.button.style.height = `${l.side}px`;
-      tile.button.tabIndex = index === this.#cursor ? 0 : -1;
+      tile.button.tabIndex = index === stop ? 0 : -1;
       tile.button.dataset["index"] = String(index);
       tile.button.setAttribute("aria-rowindex", String(index + 1));
       this.#render(index, tile);

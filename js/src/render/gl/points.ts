@@ -7,13 +7,17 @@ import { acquire, release, type SharedGl } from "./context";
 
 /** Strength of what is not selected, while something is. */
 const DIMMED = 0.4;
+/** Opacity of what the filter leaves out, up to this many such points; less above. */
+const FAINT = 0.1;
+const LEAST_FAINT = 0.02;
+const FAINT_POINTS = 15_000;
 const VERTEX = `#version 300 es
 precision highp float;
 layout(location=0) in vec2 position;
 layout(location=1) in float code;
 layout(location=2) in float flags;
 uniform vec2 scale, offset;
-uniform float size, pass_, dim;
+uniform float size, pass_, dim, faint;
 uniform sampler2D palette;
 out vec4 color;
 out float radius;
@@ -26,7 +30,7 @@ void main() {
   gl_PointSize = size * (kind == 2.0 ? 1.7 : kind == 1.0 ? 1.0 : 0.8);
   radius = gl_PointSize;
   vec4 base = texelFetch(palette, ivec2(int(code + 0.5), 0), 0);
-  color = kind == 0.0 ? vec4(base.rgb, 0.10) : vec4(base.rgb, kind == 2.0 ? 1.0 : base.a * dim);
+  color = kind == 0.0 ? vec4(base.rgb, faint) : vec4(base.rgb, kind == 2.0 ? 1.0 : base.a * dim);
 }`;
 const FRAGMENT = `#version 300 es
 precision highp float;
@@ -188,6 +192,8 @@ export class GlPoints implements PointRenderer {
     gl.uniform2f(at("scale"), sx, sy);
     gl.uniform2f(at("offset"), -camera.x * sx, -camera.y * sy);
     gl.uniform1f(at("size"), size * ratio);
+    // Faint points pile up: the more there are, the less each may show.
+    gl.uniform1f(at("faint"), Math.max(LEAST_FAINT, FAINT * Math.min(1, Math.sqrt(FAINT_POINTS / Math.max(1, this.#kinds[0])))));
     gl.uniform1f(at("dim"), this.#kinds[2] ? DIMMED : 1);
     const count = Math.min(this.#n, most);
     for (const pass of [0, 1, 2] as const) {
