@@ -65,6 +65,8 @@ class Job:
     @property
     def rate(self) -> float | None:
         """Steps a second since the stage began."""
+        if self.state != "running":
+            return None
         elapsed = time.monotonic() - self.started
         return self.done / elapsed if elapsed > _RATE_AFTER_S and self.done else None
 

@@ -133,7 +133,7 @@ class Service:
             "saved": self.saved(snapshot),
             "base": None if base is None else {"n": int(base.sum())},
             "state": "empty" if alive == 0 else "ready" if computed or len(self.project.embeddings) else "raw",
-            "job": self.job(),
+            "job": self._settled_job(),
             "problems": self.project.problems.height,
             "undo": snapshot.undo,
             "redo": snapshot.redo,
@@ -172,6 +172,11 @@ class Service:
     def saved(snapshot: Snapshot) -> list[dict[str, Any]]:
         """Return the saved filters."""
         return [{"name": k, "filter": v} for k, v in snapshot.filters.items()]
+
+    def _settled_job(self) -> dict[str, Any] | None:
+        """Return the job without what changes by the moment: that travels with `sync`."""
+        job = self.job()
+        return None if job is None else {**job, "rate": None, "eta": None}
 
     def job(self) -> dict[str, Any] | None:
         """Return the running or last computation."""

@@ -209,7 +209,8 @@ class Explorer(anywidget.AnyWidget):
 
     def _on_message(self, _: Any, content: Any, buffers: list[Any]) -> None:
         self._router.dispatch(content, buffers or [], self._reply)
-        if isinstance(content, dict) and str(content.get("op", "")).startswith(_REFRESHING):
+        name = str(content.get("op", "")) if isinstance(content, dict) else ""
+        if name.startswith(_REFRESHING) and name != "tags.get":
             self._refresh()
 
     def _reply(self, content: dict[str, Any], buffers: list[Any]) -> None:

@@ -8,20 +8,28 @@ import { type AnyModel, type Channel, ModelChannel } from "./transport/channel";
 import css from "./styles/explorer.css";
 import { App } from "./views/App";
 
-const ENGINE = Symbol.for("encord-active-widgets/engine@1");
-type Owner = object & { [ENGINE]?: Explorer | undefined };
+// Hosts hand `initialize` and `render` different wrappers of one model, and some evaluate this module
+// once for several widgets: the session, unique to a widget, says which engine is meant.
+const engines = new Map<string, Explorer>();
+
+function sessionOf(model: AnyModel): string {
+  return (model.get("_session") as { id: string }).id;
+}
 
 /** The engine of a model; hosts that skip `initialize` get theirs at the first rendering. */
 function engineOf(model: AnyModel): Explorer {
-  const owner = model as unknown as Owner;
-  return (owner[ENGINE] ??= new Explorer(new ModelChannel(model)));
+  const id = sessionOf(model);
+  const engine = engines.get(id) ?? new Explorer(new ModelChannel(model));
+  engines.set(id, engine);
+  return engine;
 }
 
 function initialize({ model }: { model: AnyModel }): () => void {
+  const id = sessionOf(model);
   const engine = engineOf(model);
   return () => {
     engine.dispose();
-    (model as unknown as Owner)[ENGINE] = undefined;
+    if (engines.get(id) === engine) engines.delete(id);
   };
 }
 

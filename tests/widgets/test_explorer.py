@@ -171,3 +171,15 @@ def test_eight_writers_and_eight_readers_on_one_project_lose_nothing(project: ea
     assert errors == []
     assert sorted(project.tags.select("tag", "count").rows()) == [(f"t{k}", 5) for k in range(8)]
     assert sorted(ea.open(project.path).tags.select("tag", "count").rows()) == [(f"t{k}", 5) for k in range(8)]
+
+
+def test_a_quiet_project_sends_nothing_of_its_own_accord(project: ea.Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A description that differs by the moment would be sent, read and asked for again without end."""
+    monkeypatch.setattr("encord_active_widgets.pipeline.run", lambda *_: None)
+    project.compute()
+    w = project.explore()
+    described: list[Any] = []
+    w.observe(described.append, names="_spec")
+    for op in ("hello", "tags.get", "sync", "tags.get", "edits.redo"):
+        w._on_message(None, {"v": 1, "id": "a:1", "op": op, "revision": w._spec["revision"]}, [])
+    assert [{k: (c["old"][k], v) for k, v in c["new"].items() if c["old"].get(k) != v} for c in described] == []

@@ -191,7 +191,10 @@ export class Explorer {
       this.#masks.clear();
       if (old && old.state === "raw") this.thumbs.clear();
     }
-    if (spec.revision > this.#revision) void this.#loadTags();
+    if (spec.revision > this.#revision) {
+      this.#revision = spec.revision;
+      void this.#loadTags();
+    }
     if (moved) void this.#loadBase();
     void this.#loadOrder();
     void this.loadPositions();

@@ -119,6 +119,15 @@ describe("tags", () => {
     explorer.dispose();
   });
 
+  it("are asked for once when the description changes, not again and again", async () => {
+    const [explorer, , kernel] = await opened();
+    const asked = (): number => kernel.asked.filter((m) => m["op"] === "tags.get").length;
+    const before = asked();
+    for (let i = 0; i < 5; i++) kernel.push("_spec", { ...makeSpec(), revision: 7 });
+    await vi.waitFor(() => expect(asked()).toBe(before + 1));
+    explorer.dispose();
+  });
+
   it("say whether all, some or none of the selection has them", async () => {
     const [explorer, actions] = await opened();
     actions.selectRows([1], "replace");
