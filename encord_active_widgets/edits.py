@@ -131,7 +131,8 @@ class EditVerbs:
             self._snapshot()
             log = self._reader.log
             edits = log.redo(n, cause=cause) if redo else log.undo(n, cause=cause)
-            self._reader.publish()
+            if edits:
+                self._reader.publish()
         return [e.text for e in edits]
 
 

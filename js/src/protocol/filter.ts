@@ -126,14 +126,53 @@ export function describe(spec: FilterSpec): string {
   if ("col" in spec) {
     if (spec.op === "null") return `${spec.col} is missing`;
     if (spec.op === "in") return `${spec.col} = ${spec.values.map((v) => v ?? "missing").join(" | ")}`;
-    if (spec.lo !== null && spec.hi !== null) return `${number(spec.lo)} ≤ ${spec.col} < ${number(spec.hi)}`;
-    return spec.lo !== null ? `${spec.col} ≥ ${number(spec.lo)}` : `${spec.col} < ${number(spec.hi ?? 0)}`;
+    const closed = spec.closed ?? "left";
+    const [from, to] = [closed === "left" || closed === "both", closed === "right" || closed === "both"];
+    if (spec.lo !== null && spec.hi !== null) return `${number(spec.lo)} ${from ? "≤" : "<"} ${spec.col} ${to ? "≤" : "<"} ${number(spec.hi)}`;
+    if (spec.lo !== null) return `${spec.col} ${from ? "≥" : ">"} ${number(spec.lo)}`;
+    return spec.hi === null ? `${spec.col} is known` : `${spec.col} ${to ? "≤" : "<"} ${number(spec.hi)}`;
   }
   if ("tag" in spec) return `tagged “${spec.tag}”`;
   if ("untagged" in spec) return "untagged";
   if ("rows" in spec) return `${spec.rows.n.toLocaleString("en")} chosen`;
   if ("expr" in spec) return spec.text;
   return `text “${spec.text}”`;
+}
+
+/** The Polars expressions of a filter, as protocol/code.py prints them. */
+export function polars(spec: FilterSpec): string {
+  if ("all" in spec) return spec.all.map((p) => code(p)).join(", ");
+  return code(spec);
+}
+
+function code(spec: FilterSpec): string {
+  if ("all" in spec || "any" in spec) {
+    const [list, sign] = "all" in spec ? [spec.all, " & "] : [spec.any, " | "];
+    if (!list.length) return `pl.lit(${"all" in spec ? "True" : "False"})`;
+    return list.length === 1 ? code(list[0]!) : list.map((p) => `(${code(p)})`).join(sign);
+  }
+  if ("not" in spec) return `~(${code(spec.not)})`;
+  if ("tag" in spec) return `ea.tagged(${quoted(spec.tag)})`;
+  if ("untagged" in spec) return "ea.untagged()";
+  if ("expr" in spec) return spec.text;
+  if ("text" in spec) return `ea.contains(${quoted(spec.text)})`;
+  if ("rows" in spec) return `ea.rows(${spec.rows.n.toLocaleString("en")} rows)`;
+  const column = `pl.col(${quoted(spec.col)})`;
+  if (spec.op === "null") return `${column}.is_null()`;
+  if (spec.op === "in") {
+    const values = spec.values.filter((v) => v !== null);
+    const list = `${column}.is_in([${values.map(quoted).join(", ")}])`;
+    if (values.length < spec.values.length) return values.length ? `${list}.fill_null(False) | ${column}.is_null()` : `${column}.is_null()`;
+    return values.length === 1 ? `${column} == ${quoted(values[0]!)}` : list;
+  }
+  const { lo, hi, closed = "left" } = spec;
+  if (lo !== null && hi !== null) return `${column}.is_between(${lo}, ${hi}${closed === "both" ? "" : `, closed=${quoted(closed)}`})`;
+  if (lo !== null) return `${column} ${closed === "left" || closed === "both" ? ">=" : ">"} ${lo}`;
+  return hi === null ? `${column}.is_not_null()` : `${column} ${closed === "right" || closed === "both" ? "<=" : "<"} ${hi}`;
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text);
 }
 
 function wrap(part: FilterSpec, text: string, key: string): string {

@@ -8,7 +8,7 @@ import { edge } from "./evaluator";
 import type { Explorer } from "./explorer";
 
 export class Actions {
-  #anchor = 0;
+  #anchor: number | null = null; // a row, not a place: it stays itself when the order changes
 
   constructor(readonly explorer: Explorer) {}
 
@@ -34,11 +34,12 @@ export class Actions {
     if (!visible || row === undefined) return;
     this.#store.focused.value = row;
     if (keys.shift) {
-      const [from, to] = this.#anchor < index ? [this.#anchor, index] : [index, this.#anchor];
+      const start = this.#anchor === null ? 0 : Math.max(0, visible.indexOf(this.#anchor));
+      const [from, to] = start < index ? [start, index] : [index, start];
       this.selectRows(visible.subarray(from, to + 1), keys.ctrl ? "add" : "replace");
       return;
     }
-    this.#anchor = index;
+    this.#anchor = row;
     if (keys.ctrl) this.selectRows([row], this.#store.selected.peek()[row] ? "subtract" : "add");
     else this.selectRows([row], "replace");
   }
@@ -200,8 +201,11 @@ export class Actions {
     for (const name of add) if (!tags.some((t) => t.name === name)) tags.push({ name, color: null, count: 0, key: tags.length < 9 ? tags.length + 1 : null });
     this.explorer.setTags(masks, tags);
     const ok = await this.#edit("tags.apply", { add, remove, enc: set.enc, n: set.n }, [set.data]);
-    if (!ok) this.explorer.setTags(before.masks, before.tags);
-    return ok;
+    if (ok) return true;
+    this.explorer.setTags(before.masks, before.tags);
+    // Another edit may have been made meanwhile: Python knows what holds.
+    void this.explorer.reloadTags();
+    return false;
   }
 
   /** The number keys: put the tag on everything selected, or take it off when all have it. */
@@ -251,6 +255,7 @@ export class Actions {
     saving.value++;
     const reply = await this.explorer.ask<Edited>(op, content, buffers);
     saving.value--;
+    this.explorer.settled();
     if (!reply) return false;
     this.explorer.edited(reply.head);
     if (say && reply.head.text) {

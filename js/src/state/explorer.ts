@@ -49,6 +49,11 @@ export class Explorer {
   #syncTimer: ReturnType<typeof setTimeout> | undefined;
   #toast = 1;
   #orderKey = "";
+  #data = 0; // counts changes of the columns: an order is good until the next one
+  #positionsKey = "";
+  #base = new Map<string, { bytes: Uint8Array; hidden: Uint8Array | null; counts: Uint32Array }>();
+  #tagsLate = false;
+  #told = "";
   #views = 0;
 
   constructor(readonly channel: Channel) {
@@ -149,7 +154,7 @@ export class Explorer {
       const visible = typeof document === "undefined" || document.visibilityState !== "hidden";
       if (visible) {
         const { head } = await this.rpc.ask<{ revision: number; what: string[]; job: Job | null }>("sync", { revision: this.#revision });
-        this.store.job.value = head.job;
+        this.#takeJob(head.job);
         this.#revision = Math.max(this.#revision, head.revision);
         if (head.what.includes("tags")) void this.#loadTags();
       }
@@ -157,6 +162,14 @@ export class Explorer {
       if (error instanceof RpcError && error.code === "gone") this.store.stale.value = GONE;
     }
     if (this.#views > 0) this.#scheduleSync(this.store.job.peek()?.state === "running" ? SYNC_RUNNING_MS : SYNC_MS);
+  }
+
+  #takeJob(job: Job | null): void {
+    const before = this.store.job.peek();
+    this.store.job.value = job;
+    const key = job ? `${job.id}:${job.state}` : "";
+    if (job?.state === "failed" && before && key !== this.#told) this.toast(`${job.title} failed.`, job.message, "error");
+    this.#told = key;
   }
 
   // -- traits ---------------------------------------------------------------------------
@@ -177,7 +190,7 @@ export class Explorer {
       store.tags.value = spec.tags;
       store.undo.value = spec.undo;
       store.redo.value = spec.redo;
-      store.job.value = spec.job;
+      this.#takeJob(spec.job);
       if (store.selected.peek().length !== spec.n) store.selected.value = grown(store.selected.peek(), spec.n);
     });
     if (first) {
@@ -185,7 +198,8 @@ export class Explorer {
       return;
     }
     if (changed) {
-      this.columns.clear();
+      this.columns.clear(spec.n);
+      this.#data++;
       this.#remote.clear();
       this.#orderKey = "";
       this.#masks.clear();
@@ -203,7 +217,7 @@ export class Explorer {
 
   #takeSelection(): void {
     const trait = this.channel.get<SelectionTrait>("_selection");
-    if (!trait || trait.rev <= this.#selectionRev) return;
+    if (typeof trait?.rev !== "number" || trait.rev <= this.#selectionRev) return;
     this.#selectionRev = trait.rev;
     if (trait.by === this.rpc.client) return;
     const n = this.store.spec.peek().n;
@@ -217,7 +231,7 @@ export class Explorer {
 
   #takeFilter(): void {
     const trait = this.channel.get<FilterTrait>("_filter");
-    if (!trait || trait.rev <= this.#filterRev) return;
+    if (typeof trait?.rev !== "number" || trait.rev <= this.#filterRev) return;
     this.#filterRev = trait.rev;
     if (trait.by === this.rpc.client) return;
     this.store.filter.value = trait.spec ?? EMPTY;
@@ -306,6 +320,9 @@ export class Explorer {
   async #loadTags(): Promise<void> {
     const reply = await this.ask<{ tags: (Tag & { enc: string })[]; revision: number }>("tags.get");
     if (!reply) return;
+    // An answer older than an edit on its way would take the edit off the screen for a moment.
+    this.#tagsLate = this.store.saving.peek() > 0;
+    if (this.#tagsLate) return;
     const n = this.store.spec.peek().n;
     const masks = new Map<string, Uint8Array>();
     reply.head.tags.forEach((tag, i) => {
@@ -337,6 +354,11 @@ export class Explorer {
     });
   }
 
+  /** The last edit was answered: take the tags that were put off. */
+  settled(): void {
+    if (this.#tagsLate && this.store.saving.peek() === 0) void this.#loadTags();
+  }
+
   reloadTags(): Promise<void> {
     return this.#loadTags();
   }
@@ -359,7 +381,7 @@ export class Explorer {
   async #loadOrder(): Promise<void> {
     const spec = this.store.spec.peek();
     const sort = this.store.sort.peek();
-    const key = `${sort?.by ?? ""}:${sort?.desc ?? false}:${spec.n}:${sort ? spec.revision : 0}`;
+    const key = `${sort?.by ?? ""}:${sort?.desc ?? false}:${spec.n}:${sort ? this.#data : 0}`;
     if (key === this.#orderKey) return;
     this.#orderKey = key;
     if (!sort && !spec.base) {
@@ -392,9 +414,14 @@ export class Explorer {
     const wanted = store.layout.peek();
     const layout = wanted && info.layouts.includes(wanted) ? wanted : info.layouts[info.layouts.length - 1]!;
     const key = `${info.name}:${info.key}:${layout}:${spec.n}`;
-    if (store.positions.peek()?.key === key) return;
+    if (this.#positionsKey === key) return;
+    this.#positionsKey = key;
     const reply = await this.ask("embedding.get", { name: info.name, layout });
-    if (!reply) return;
+    if (key !== this.#positionsKey) return; // another map was chosen meanwhile
+    if (!reply) {
+      this.#positionsKey = "";
+      return;
+    }
     store.positions.value = { key, name: info.name, layout, x: asU16(reply.buffers[0]!), y: asU16(reply.buffers[1]!) };
   }
 
@@ -424,7 +451,7 @@ export class Explorer {
     const mask = evaluate(part, {
       n,
       column: (name) => columns.peek().get(name),
-      bytes: (name) => this.columns.get(name),
+      bytes: (name) => this.columns.fresh(name),
       tag: (name) => tagMasks.peek().get(name),
       untagged: () => this.#untaggedMask(n),
       remote: (clause) => this.#remoteMask(clause),
@@ -466,7 +493,7 @@ export class Explorer {
     const colorColumn = color ? store.columns.peek().get(color) : undefined;
     const wanted = colorColumn ? [...facets, colorColumn] : facets;
     const filtered = leaves(filter).flatMap((c) => ("col" in c ? (store.columns.peek().get(c.col) ?? []) : []));
-    const missing = [...wanted, ...filtered].filter((c) => c.kind !== "text" && !this.columns.get(c.name));
+    const missing = [...wanted, ...filtered].filter((c) => c.kind !== "text" && !this.columns.fresh(c.name));
     if (missing.length) {
       void this.columns.need(missing).then(
         () => {
@@ -519,7 +546,7 @@ export class Explorer {
   #dragged(filter: FilterSpec, n: number): boolean {
     const drag = this.#drag!;
     const column = this.store.columns.peek().get(drag.column);
-    const bins = this.columns.get(drag.column);
+    const bins = this.columns.fresh(drag.column);
     const range = rangeOf(filter, drag.column);
     const at = column && range ? binsOf(column, range.lo, range.hi, range.closed) : null;
     if ("any" in filter || !bins || bins.length !== n || !at) return false;
@@ -596,7 +623,22 @@ export class Explorer {
     const tagCounts = new Map<string, number>();
     for (const name of store.tagMasks.peek().keys()) tagCounts.set(name, counts.get(`${TAG}${name}`)?.[1] ?? 0);
     const untagged = counts.get(TAG)?.[1] ?? 0;
-    store.result.value = { flags, visible: rows.subarray(0, matching), matching, counts, tagCounts, untagged };
+    const base = new Map<string, Uint32Array>();
+    for (const { name } of store.shownFacets.peek()) {
+      const bytes = this.columns.get(name);
+      if (bytes?.length === n) base.set(name, this.#baseCounts(name, bytes));
+    }
+    store.result.value = { flags, visible: rows.subarray(0, matching), matching, counts, base, tagCounts, untagged };
+  }
+
+  /** Counts without any filter, kept while the column and the hidden rows stay the same. */
+  #baseCounts(name: string, bytes: Uint8Array): Uint32Array {
+    const hidden = this.#hidden(bytes.length);
+    const known = this.#base.get(name);
+    if (known?.bytes === bytes && known.hidden === hidden) return known.counts;
+    const counts = countFacet(bytes, failing([], bytes.length), -1, hidden);
+    this.#base.set(name, { bytes, hidden, counts });
+    return counts;
   }
 }
 

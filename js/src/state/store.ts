@@ -25,6 +25,8 @@ export interface Result {
   matching: number;
   /** Counts by code or bin of each shown facet, without the facet's own filter. */
   counts: Map<string, Uint32Array>;
+  /** The same counts with no filter at all. */
+  base: Map<string, Uint32Array>;
   tagCounts: Map<string, number>;
   untagged: number;
 }

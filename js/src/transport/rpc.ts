@@ -12,6 +12,7 @@ interface Pending {
   reject(error: RpcError): void;
   timer: ReturnType<typeof setTimeout>;
   slow: ReturnType<typeof setTimeout>;
+  late: boolean;
   parts: Uint8Array[];
 }
 
@@ -58,7 +59,11 @@ export class Rpc {
           },
           LONG.has(op) ? LONG_TIMEOUT_MS : TIMEOUT_MS,
         ),
-        slow: setTimeout(() => this.#setSlow(1), SLOW_MS),
+        slow: setTimeout(() => {
+          pending.late = true;
+          this.#setSlow(1);
+        }, SLOW_MS),
+        late: false,
         parts: [],
       };
       this.#pending.set(id, pending);
@@ -111,7 +116,7 @@ export class Rpc {
     clearTimeout(pending.timer);
     clearTimeout(pending.slow);
     this.#pending.delete(id);
-    if (this.#slow && this.#pending.size === 0) this.#setSlow(-this.#slow);
+    if (pending.late) this.#setSlow(-1);
   }
 
   #setSlow(change: number): void {

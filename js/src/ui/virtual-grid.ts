@@ -138,6 +138,13 @@ export class VirtualGrid {
     this.refresh();
   }
 
+  /** Bring an item into view; the focus follows when it is in the grid. */
+  reveal(index: number): void {
+    const inside = this.#tiles.some((t) => t.button.matches(":focus"));
+    this.#moveCursor(Math.min(this.#count - 1, Math.max(0, index)));
+    if (inside) this.#focusCursor();
+  }
+
   refreshSoon(): void {
     if (this.#frame) return;
     this.#frame = requestAnimationFrame(() => {

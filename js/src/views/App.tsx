@@ -16,6 +16,8 @@ import { TopBar } from "./TopBar";
 
 const NARROW_PX = 900;
 const LEAST_HEIGHT_PX = 320;
+const MIDDLE = 0.52;
+const SNAP = 0.08; // closer to an end than this collapses the map or the grid
 const KEYS: [string, string][] = [
   ["drag on map", "lasso or box; Shift adds, Alt subtracts"],
   ["click, Ctrl-click, Shift-click", "select one, toggle, range"],
@@ -38,7 +40,7 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
   const narrow = useSignal(false);
   const left = useSignal(false);
   const right = useSignal(false);
-  const split = useSignal(0.52);
+  const split = useSignal(MIDDLE);
   useEffect(() => {
     const observer = new ResizeObserver(([entry]) => {
       const width = entry?.contentRect.width ?? NARROW_PX;
@@ -66,6 +68,14 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
     own.value = !own.value;
     other.value = false;
   };
+  const typeTag = (): void => {
+    if (narrow.peek() && store.detail.peek() === null) right.value = true;
+    // In the open image the tag goes to that image, not to the selection behind it.
+    const find = (): HTMLElement | null | undefined => root.current?.querySelector<HTMLElement>(`${store.detail.peek() === null ? ".inspector" : ".detail"} .tag-editor input`);
+    const input = find();
+    if (input) input.focus();
+    else requestAnimationFrame(() => find()?.focus());
+  };
   return (
     <ExplorerContext.Provider value={context}>
       <div
@@ -73,7 +83,7 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
         class={`app${narrow.value ? " narrow" : ""}${store.dark.value ? " dark" : ""}`}
         style={{ height: `${store.height.value}px` }}
         data-testid="explorer"
-        onKeyDown={(event) => keys(event, context)}
+        onKeyDown={(event) => keys(event, context, typeTag)}
       >
         <TopBar drawers={{ narrow: narrow.value, left: left.value, right: right.value, toggle }} />
         <Banner />
@@ -87,7 +97,7 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
             <div class="top-pane" style={{ flex: `${split.value} 1 0` }}>
               <MapPane />
             </div>
-            <Splitter onMove={(share) => (split.value = Math.min(0.9, Math.max(0.1, share)))} />
+            <Splitter onMove={(share) => (split.value = share < SNAP ? 0 : share > 1 - SNAP ? 1 : share)} share={split.value} />
             <div class="bottom-pane" style={{ flex: `${1 - split.value} 1 0` }}>
               <GridPane />
             </div>
@@ -199,14 +209,16 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
   }
 }
 
-function Splitter({ onMove }: { onMove(share: number): void }): JSX.Element {
+function Splitter({ onMove, share }: { onMove(share: number): void; share: number }): JSX.Element {
   return (
     <div
       class="splitter"
       role="separator"
       aria-label="Map and grid"
       aria-orientation="horizontal"
-      aria-valuenow={50}
+      aria-valuenow={Math.round(share * 100)}
+      title="Drag to an end to fold the map or the images; double click brings both back"
+      onDblClick={() => onMove(MIDDLE)}
       tabIndex={0}
       onPointerDown={(e) => {
         e.preventDefault();
@@ -222,8 +234,11 @@ function Splitter({ onMove }: { onMove(share: number): void }): JSX.Element {
       onKeyDown={(e) => {
         const box = e.currentTarget.parentElement!.getBoundingClientRect();
         const now = (e.currentTarget.getBoundingClientRect().top - box.top) / box.height;
-        if (e.key === "ArrowUp") onMove(now - 0.05);
-        else if (e.key === "ArrowDown") onMove(now + 0.05);
+        if (e.key === "ArrowUp") onMove(share === 1 ? 1 - SNAP : now - 0.05);
+        else if (e.key === "ArrowDown") onMove(share === 0 ? SNAP : now + 0.05);
+        else if (e.key === "Home") onMove(0);
+        else if (e.key === "End") onMove(1);
+        else if (e.key === "Enter") onMove(MIDDLE);
         else return;
         e.preventDefault();
         e.stopPropagation();
@@ -233,7 +248,7 @@ function Splitter({ onMove }: { onMove(share: number): void }): JSX.Element {
 }
 
 /** Keys of the whole widget; only while the focus is inside, and never while typing. */
-function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store"]; actions: Actions }): void {
+function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store"]; actions: Actions }, typeTag: () => void): void {
   const target = event.composedPath()[0] as HTMLElement;
   const typing = target.matches?.("input:not([type=range]):not([type=checkbox]), textarea, select");
   const command = event.ctrlKey || event.metaKey;
@@ -243,7 +258,7 @@ function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store
   else if (command && !typing && event.key.toLowerCase() === "y") void actions.redo();
   else if (command && !typing && event.key.toLowerCase() === "a" && open === null) actions.selectMatching();
   else if (typing || command || event.altKey) handled = false;
-  else if (event.key === "t") (event.currentTarget as HTMLElement).querySelector<HTMLElement>(".detail .tag-editor input, .tag-editor input")?.focus();
+  else if (event.key === "t") typeTag();
   else if (event.key === "?") store.help.value = !store.help.peek();
   else if (event.key === "Escape") {
     if (store.help.peek()) store.help.value = false;

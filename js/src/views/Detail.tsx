@@ -14,12 +14,14 @@ const MOST_SIDE_PX = 2048;
 const ZOOM_STEP = 1.25;
 const MOST_ZOOM = 40;
 const FEW_LABELS = 60;
+const WHOLE = { zoom: 1, x: 0, y: 0 };
 
 export function DetailView({ row }: { row: number }): JSX.Element {
   const { store, actions } = useExplorer();
   const dialog = useRef<HTMLDivElement>(null);
   const { detail, near } = useDetail(row, NEIGHBOURS, 0);
   const off = useSignal<ReadonlySet<string>>(new Set());
+  const zoomKeys = useRef<(key: string) => boolean>(() => false);
   useEffect(() => {
     const root = dialog.current!.getRootNode() as ShadowRoot;
     const before = root.activeElement as HTMLElement | null;
@@ -45,7 +47,7 @@ export function DetailView({ row }: { row: number }): JSX.Element {
         else if (inInput) return;
         else if (event.key === "ArrowRight") actions.step(1);
         else if (event.key === "ArrowLeft") actions.step(-1);
-        else return;
+        else if (event.ctrlKey || event.metaKey || event.altKey || !zoomKeys.current(event.key)) return;
         event.preventDefault();
         event.stopPropagation();
       }}
@@ -64,7 +66,7 @@ export function DetailView({ row }: { row: number }): JSX.Element {
         <Button icon="close" label="Close (Esc)" onClick={() => actions.open(null)} testid="detail-close" />
       </div>
       <div class="detail-body">
-        <Stage key={row} row={row} width={detail?.width ?? null} height={detail?.height ?? null} objects={detail?.objects ?? []} classes={classes} off={off.value} />
+        <Stage zoomKeys={zoomKeys} row={row} width={detail?.width ?? null} height={detail?.height ?? null} objects={detail?.objects ?? []} classes={classes} off={off.value} />
         <div class="detail-side">
           {classes.length ? (
             <section>
@@ -135,6 +137,7 @@ function trap(event: KeyboardEvent, root: HTMLElement): void {
 }
 
 interface StageProps {
+  zoomKeys: { current: (key: string) => boolean };
   row: number;
   width: number | null;
   height: number | null;
@@ -144,18 +147,21 @@ interface StageProps {
 }
 
 /** The image with its boxes; wheel zooms, dragging moves, 0 fits. */
-function Stage({ row, width, height, objects, classes, off }: StageProps): JSX.Element {
+function Stage({ zoomKeys, row, width, height, objects, classes, off }: StageProps): JSX.Element {
   const { explorer } = useExplorer();
   const host = useRef<HTMLDivElement>(null);
   const url = useSignal<string | null>(null);
   const size = useSignal<[number, number]>([1, 1]);
   const failed = useSignal(false);
-  const view = useSignal({ zoom: 1, x: 0, y: 0 });
+  const view = useSignal(WHOLE);
   const room = useSignal<[number, number]>([1, 1]);
   const drag = useRef<{ x: number; y: number } | null>(null);
   useEffect(() => {
     let made: string | null = null;
     let current = true;
+    url.value = null;
+    failed.value = false;
+    view.value = WHOLE;
     void explorer.ask<{ w: number; h: number; mime: string; width: number | null; height: number | null }>("image.get", { row, max: MOST_SIDE_PX }).then((reply) => {
       if (!current) return;
       if (!reply) {
@@ -196,7 +202,14 @@ function Stage({ row, width, height, objects, classes, off }: StageProps): JSX.E
     const old = view.value;
     const next = Math.min(MOST_ZOOM, Math.max(1, old.zoom * factor));
     const f = next / old.zoom;
-    view.value = next === 1 ? { zoom: 1, x: 0, y: 0 } : { zoom: next, x: px - (px - old.x) * f, y: py - (py - old.y) * f };
+    view.value = next === 1 ? WHOLE : { zoom: next, x: px - (px - old.x) * f, y: py - (py - old.y) * f };
+  };
+  zoomKeys.current = (key) => {
+    if (key === "+" || key === "=") zoom(ZOOM_STEP);
+    else if (key === "-") zoom(1 / ZOOM_STEP);
+    else if (key === "0") view.value = WHOLE;
+    else return false;
+    return true;
   };
   const [w, h] = width && height ? [width, height] : size.value;
   const fit = Math.min((room.value[0] - 16) / w, (room.value[1] - 16) / h);
@@ -219,15 +232,7 @@ function Stage({ row, width, height, objects, classes, off }: StageProps): JSX.E
         drag.current = { x: e.clientX, y: e.clientY };
       }}
       onPointerUp={() => (drag.current = null)}
-      onDblClick={() => (view.value.zoom > 1 ? (view.value = { zoom: 1, x: 0, y: 0 }) : zoom(3))}
-      onKeyDown={(e) => {
-        if (e.key === "+" || e.key === "=") zoom(ZOOM_STEP);
-        else if (e.key === "-") zoom(1 / ZOOM_STEP);
-        else if (e.key === "0") view.value = { zoom: 1, x: 0, y: 0 };
-        else return;
-        e.stopPropagation();
-        e.preventDefault();
-      }}
+      onDblClick={() => (view.value.zoom > 1 ? (view.value = WHOLE) : zoom(3))}
     >
       {failed.value ? <span class="muted">This image cannot be shown.</span> : null}
       {url.value ? (

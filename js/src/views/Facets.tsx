@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useSignalEffect } from "@preact/signals";
 import { Scope } from "../host/scope";
-import { chosen, chosenTags, describe, facetOf, isEmpty, number, parts, rangeOf, untaggedKey } from "../protocol/filter";
+import { chosen, chosenTags, describe, facetOf, type FilterSpec, inner, isEmpty, number, parts, rangeOf, untaggedKey } from "../protocol/filter";
 import type { Column } from "../protocol/messages";
 import { HistogramView } from "../render/histogram";
 import { binsOf, edge } from "../state/evaluator";
@@ -12,6 +12,7 @@ import { hue, none, ramp, tagColor } from "./palette";
 import { count, Icon, Popover, useExplorer } from "./parts";
 
 const FEW_CHIPS = 14;
+const TYPING_MS = 250;
 
 export function Facets(): JSX.Element {
   const { store } = useExplorer();
@@ -40,6 +41,13 @@ function Search(): JSX.Element {
   const { store, actions } = useExplorer();
   const current = parts(store.filter.value).list.find((p) => "text" in p && !("expr" in p));
   const text = current && "text" in current ? current.text : "";
+  const [draft, setDraft] = useState<string | null>(null);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const apply = (value: string, wait: number): void => {
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => value.trim() !== text && actions.search(value), wait);
+  };
+  useEffect(() => () => clearTimeout(timer.current), []);
   return (
     <input
       class="input"
@@ -47,10 +55,17 @@ function Search(): JSX.Element {
       placeholder="find in names and text…"
       aria-label="Find text"
       data-testid="search"
-      value={text}
-      onChange={(e) => actions.search(e.currentTarget.value)}
+      value={draft ?? text}
+      onInput={(e) => {
+        setDraft(e.currentTarget.value);
+        apply(e.currentTarget.value, TYPING_MS);
+      }}
+      onBlur={(e) => {
+        apply(e.currentTarget.value, 0);
+        setDraft(null);
+      }}
       onKeyDown={(e) => {
-        if (e.key === "Enter") actions.search(e.currentTarget.value);
+        if (e.key === "Enter") apply(e.currentTarget.value, 0);
       }}
     />
   );
@@ -60,7 +75,8 @@ function Search(): JSX.Element {
 function Conditions(): JSX.Element | null {
   const { store, actions } = useExplorer();
   const { mode, list } = parts(store.filter.value);
-  const loose = list.filter((p) => mode === "any" || facetOf(p) === "");
+  const shown = new Map(store.shownFacets.value.map((c) => [`col:${c.name}`, c.kind]));
+  const loose = list.filter((p) => mode === "any" || !onFacet(p, list, shown));
   if (!list.length) return null;
   return (
     <div class="conditions">
@@ -92,11 +108,20 @@ function Conditions(): JSX.Element | null {
   );
 }
 
+/** Whether a brush or a chip of a shown facet says this part already. */
+function onFacet(part: FilterSpec, list: FilterSpec[], shown: Map<string, string>): boolean {
+  const facet = facetOf(part);
+  if (facet === "tags") return true;
+  const { clause, negated } = inner(part);
+  if (!("col" in clause)) return false;
+  if (clause.op === "between") return !negated && shown.get(facet) === "number" && list.find((p) => facetOf(p) === facet) === part;
+  return clause.op === "in" && shown.get(facet) === "category";
+}
+
 function Metric({ column }: { column: Column }): JSX.Element {
   const { store, actions } = useExplorer();
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<HistogramView | null>(null);
-  const base = useRef<Uint32Array | null>(null);
   useEffect(() => {
     const scope = new Scope();
     view.current = new HistogramView(host.current!, scope, {
@@ -104,9 +129,6 @@ function Metric({ column }: { column: Column }): JSX.Element {
     });
     return () => scope.dispose();
   }, [column.name]);
-  useEffect(() => {
-    base.current = null;
-  }, [column]);
   const range = rangeOf(store.filter.value, column.name);
   const text = rangeText(column, range?.lo ?? null, range?.hi ?? null);
   useSignalEffect(() => {
@@ -115,12 +137,11 @@ function Metric({ column }: { column: Column }): JSX.Element {
     const dark = store.dark.value;
     const counts = result?.counts.get(column.name) ?? new Uint32Array(256);
     const now = rangeOf(filter, column.name);
-    if (!base.current && isEmpty(filter) && result?.counts.has(column.name)) base.current = counts.slice();
     const bins = column.hist?.bins ?? 1;
     const exact = now ? (binsOf(column, now.lo, now.hi, now.closed) ?? nearestBins(column, now.lo, now.hi)) : null;
     view.current?.set({
       bins,
-      base: base.current,
+      base: result?.base.get(column.name) ?? null,
       counts,
       brush: now && exact ? [now.lo === null ? null : exact[0], now.hi === null ? null : exact[1]] : null,
       colors: {

@@ -16,6 +16,8 @@ export function GridPane(): JSX.Element {
   const { store, actions, explorer } = useExplorer();
   const host = useRef<HTMLDivElement>(null);
   const grid = useRef<VirtualGrid | null>(null);
+  const sorted = useRef(":false");
+  const opened = useRef<number | null>(null);
   useEffect(() => {
     const scope = new Scope();
     const rowAt = (index: number): number | undefined => store.result.peek()?.visible[index];
@@ -104,8 +106,22 @@ export function GridPane(): JSX.Element {
     grid.current?.refreshSoon();
   });
   useSignalEffect(() => {
+    const { by, desc } = store.sort.value ?? { by: "", desc: false };
+    const key = `${by}:${desc}`;
+    if (key !== sorted.current) grid.current?.top();
+    sorted.current = key;
+  });
+  useSignalEffect(() => {
     void store.order.value;
-    grid.current?.top();
+    grid.current?.refreshSoon();
+  });
+  useSignalEffect(() => {
+    const row = store.detail.value;
+    const closed = row === null ? opened.current : null;
+    opened.current = row;
+    const index = closed === null ? -1 : (store.result.peek()?.visible.indexOf(closed) ?? -1);
+    // After the dialog gave the focus back: the tile that had it may show another image now.
+    if (index >= 0) requestAnimationFrame(() => grid.current?.reveal(index));
   });
   const result = store.result.value;
   return (

@@ -14,6 +14,8 @@ const SIDE_NEIGHBOURS = 4;
 const MOST_VALUES = 6;
 const FIRST = ["brightness", "contrast", "sharpness", "uniqueness", "colourfulness", "entropy"];
 
+const NO_NEIGHBOURS: Near[] = [];
+
 export interface Near {
   row: number;
   distance: number;
@@ -23,7 +25,7 @@ export interface Near {
 export function useDetail(row: number | null, k: number, wait: number): { detail: Detail | null; near: Near[] } {
   const { explorer, store } = useExplorer();
   const detail = useSignal<Detail | null>(null);
-  const near = useSignal<Near[]>([]);
+  const near = useSignal<{ row: number; list: Near[] } | null>(null);
   const { revision, embeddings } = store.spec.value;
   const embedding = store.positions.value?.name ?? embeddings[0]?.name ?? null;
   useEffect(() => {
@@ -38,7 +40,7 @@ export function useDetail(row: number | null, k: number, wait: number): { detail
         if (!current || !reply) return;
         const rows = asU32(reply.buffers[0]!);
         const distances = asF32(reply.buffers[1]!);
-        near.value = [...rows].map((r, i) => ({ row: r, distance: distances[i]! }));
+        near.value = { row, list: [...rows].map((r, i) => ({ row: r, distance: distances[i]! })) };
         explorer.thumbs.need(rows);
       });
     }, wait);
@@ -47,7 +49,7 @@ export function useDetail(row: number | null, k: number, wait: number): { detail
       clearTimeout(timer);
     };
   }, [row, revision, embedding]);
-  return { detail: detail.value?.row === row ? detail.value : null, near: near.value };
+  return { detail: detail.value?.row === row ? detail.value : null, near: near.value?.row === row ? near.value.list : NO_NEIGHBOURS };
 }
 
 export function Inspector(): JSX.Element {

@@ -11,6 +11,8 @@ import { Button, useExplorer } from "./parts";
 
 const LEAST_LABELLED = 8;
 const MOST_LABELS = 24;
+const TIP_PX = 136;
+const TIP_GAP_PX = 14;
 
 export function MapPane(): JSX.Element {
   const { store, actions, explorer } = useExplorer();
@@ -86,7 +88,7 @@ export function MapPane(): JSX.Element {
       </div>
       <MapChoice />
       {spec.embeddings.length && placed ? <Legend /> : null}
-      {tip.value ? <Tip row={tip.value.row} x={tip.value.x} y={tip.value.y} /> : null}
+      {tip.value ? <Tip row={tip.value.row} x={place(tip.value.x, host.current?.clientWidth ?? 0)} y={place(tip.value.y, host.current?.clientHeight ?? 0)} /> : null}
     </div>
   );
 }
@@ -155,6 +157,12 @@ function MapEmpty(): JSX.Element {
   );
 }
 
+/** Beside the pointer, on the side where there is room. */
+function place(at: number, room: number): number {
+  const after = at + TIP_GAP_PX;
+  return after + TIP_PX <= room ? after : Math.max(0, at - TIP_GAP_PX - TIP_PX);
+}
+
 function Tip({ row, x, y }: { row: number; x: number; y: number }): JSX.Element {
   const { explorer } = useExplorer();
   const tick = useSignal(0);
@@ -162,7 +170,7 @@ function Tip({ row, x, y }: { row: number; x: number; y: number }): JSX.Element 
   void tick.value;
   const url = explorer.thumbs.url(row);
   return (
-    <div class="tip" style={{ transform: `translate(${x + 14}px, ${y + 14}px)` }}>
+    <div class="tip" style={{ transform: `translate(${x}px, ${y}px)` }}>
       {url ? <img src={url} alt="" /> : <span class="muted">…</span>}
     </div>
   );

@@ -1,9 +1,10 @@
 // The line below: how many are selected and match, the filter in words, saved or busy, keys.
 
 import type { JSX } from "preact";
-import { describe, isEmpty } from "../protocol/filter";
+import { describe, isEmpty, polars } from "../protocol/filter";
 import type { Job } from "../protocol/messages";
-import { Button, count, Progress, useExplorer } from "./parts";
+import { Button, count, Icon, Popover, Progress, useExplorer } from "./parts";
+import { TileSize } from "./TopBar";
 
 export function StatusBar(): JSX.Element {
   const { store, actions } = useExplorer();
@@ -39,9 +40,10 @@ export function StatusBar(): JSX.Element {
         {count(result?.matching ?? total)} of {count(total)} match
       </span>
       <span class="mono muted ellipsis filter-text" title={describe(filter)}>
-        {isEmpty(filter) ? "" : describe(filter)}
+        {isEmpty(filter) ? "" : polars(filter)}
       </span>
       <span class="spacer" />
+      <More />
       {job?.state === "running" ? <Running job={job} /> : null}
       {spec.problems ? (
         <span class="muted nowrap" title="Listed in p.problems: what was skipped, why, and what to do">
@@ -53,6 +55,43 @@ export function StatusBar(): JSX.Element {
         ? keys
       </Button>
     </div>
+  );
+}
+
+/** What a narrow cell has no room for. */
+function More(): JSX.Element {
+  const { store, actions } = useExplorer();
+  const items: [string, () => void, boolean][] = [
+    ["Select all that match", () => actions.selectMatching(), true],
+    ["Show only the selection", () => actions.keepSelection(), store.selectedCount.value > 0],
+    ["Invert the selection", () => actions.invert(), true],
+    ["Clear the selection", () => actions.clearSelection(), store.selectedCount.value > 0],
+  ];
+  return (
+    <span class="narrow-only">
+      <Popover label="Selection and tile size" trigger={<Icon name="more" />} align="right" testid="more">
+        {(close) => (
+          <div class="menu">
+            {items.map(([text, run, enabled]) => (
+              <button
+                key={text}
+                type="button"
+                disabled={!enabled}
+                onClick={() => {
+                  run();
+                  close();
+                }}
+              >
+                {text}
+              </button>
+            ))}
+            <label class="menu-row">
+              tile size <TileSize />
+            </label>
+          </div>
+        )}
+      </Popover>
+    </span>
   );
 }
 

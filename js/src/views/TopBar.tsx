@@ -6,6 +6,7 @@ import { Button, count, Icon, Popover, Select, useExplorer } from "./parts";
 
 const LEAST_TILE_PX = 48;
 const MOST_TILE_PX = 320;
+const TILE_STEP_PX = 8;
 
 export interface Drawers {
   narrow: boolean;
@@ -56,22 +57,29 @@ export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
         />
       </label>
       <Button icon={sort?.desc ? "down" : "up"} label={sort?.desc ? "Descending" : "Ascending"} disabled={!sort} testid="direction" onClick={() => sort && actions.sort({ ...sort, desc: !sort.desc })} />
-      <input
-        class="slider tile-size"
-        type="range"
-        aria-label="Tile size"
-        title="Tile size"
-        min={LEAST_TILE_PX}
-        max={MOST_TILE_PX}
-        step={8}
-        value={store.tile.value}
-        onInput={(e) => actions.tile(Number(e.currentTarget.value))}
-      />
+      {drawers.narrow ? null : <TileSize />}
       <Copy />
       <Button icon="undo" label={store.undo.value ? `Undo: ${store.undo.value}` : "Nothing to undo"} disabled={!store.undo.value} onClick={() => void actions.undo()} testid="undo" />
       <Button icon="redo" label={store.redo.value ? `Redo: ${store.redo.value}` : "Nothing to redo"} disabled={!store.redo.value} onClick={() => void actions.redo()} testid="redo" />
       {drawers.narrow ? <Button icon="info" label="Details and tags" pressed={drawers.right} onClick={() => drawers.toggle("right")} testid="drawer-right" /> : null}
     </div>
+  );
+}
+
+export function TileSize(): JSX.Element {
+  const { store, actions } = useExplorer();
+  return (
+    <input
+      class="slider"
+      type="range"
+      aria-label="Tile size"
+      title="Tile size"
+      min={LEAST_TILE_PX}
+      max={MOST_TILE_PX}
+      step={TILE_STEP_PX}
+      value={store.tile.value}
+      onInput={(e) => actions.tile(Number(e.currentTarget.value))}
+    />
   );
 }
 

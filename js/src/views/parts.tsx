@@ -125,8 +125,17 @@ export function Popover({ label, trigger, children, align = "left", testid }: {
       if (!event.composedPath().includes(box.current!)) setOpen(false);
     };
     root?.addEventListener("pointerdown", outside, true);
+    const panel = box.current?.querySelector<HTMLElement>(".popover");
+    if (panel && button.current) lift(panel, button.current, align);
+    const scrolled = (event: Event): void => {
+      if (!panel?.contains(event.target as Node)) setOpen(false);
+    };
+    root?.addEventListener("scroll", scrolled, true);
     box.current?.querySelector<HTMLElement>(".popover input, .popover button, .popover select")?.focus();
-    return () => root?.removeEventListener("pointerdown", outside, true);
+    return () => {
+      root?.removeEventListener("pointerdown", outside, true);
+      root?.removeEventListener("scroll", scrolled, true);
+    };
   }, [open]);
   return (
     <div
@@ -148,6 +157,23 @@ export function Popover({ label, trigger, children, align = "left", testid }: {
       ) : null}
     </div>
   );
+}
+
+const MARGIN_PX = 4;
+
+/** Show a panel above everything, beside its button and within the window; old browsers keep it where it is. */
+function lift(panel: HTMLElement, button: HTMLElement, align: "left" | "right"): void {
+  if (typeof panel.showPopover !== "function") return;
+  panel.popover = "manual";
+  panel.showPopover();
+  const { innerWidth, innerHeight } = panel.ownerDocument.defaultView!;
+  const at = button.getBoundingClientRect();
+  const below = at.bottom + MARGIN_PX;
+  const { offsetWidth: w, offsetHeight: h } = panel;
+  const top = below + h + MARGIN_PX <= innerHeight ? below : at.top - MARGIN_PX - h;
+  const left = align === "left" ? at.left : at.right - w;
+  panel.style.top = `${Math.max(MARGIN_PX, Math.min(top, innerHeight - h - MARGIN_PX))}px`;
+  panel.style.left = `${Math.max(MARGIN_PX, Math.min(left, innerWidth - w - MARGIN_PX))}px`;
 }
 
 export function Progress({ share }: { share: number | null }): JSX.Element {
