@@ -98,7 +98,7 @@ def ingest(
         faults += plan.gone()
     items = _frame(plan.rows, source.items)
     labels = _labels(source, items, change_id, n_labels)
-    _write_problems(folder, faults)
+    _write_problems(folder, faults, whole=whole)
     if items.is_empty() and labels.is_empty():
         return Ingested(faults=len(faults))
     folder.items.append(items, durable=True)
@@ -262,10 +262,10 @@ def _labels(source: Source, items: pl.DataFrame, change_id: str, n_labels: int) 
     )
 
 
-def _write_problems(folder: ProjectFolder, faults: Sequence[Fault]) -> None:
-    """Replace the problems of earlier imports by those of this one; keep those of computing."""
+def _write_problems(folder: ProjectFolder, faults: Sequence[Fault], *, whole: bool) -> None:
+    """Replace the problems of earlier imports, if this one looked at everything; keep those of computing."""
     old = folder.problems.read()
-    kept = old.filter(pl.col("stage") != _STAGE)
+    kept = old.filter(pl.col("stage") != _STAGE) if whole else old
     new = pl.DataFrame(
         {
             "stage": [_STAGE] * len(faults),

@@ -70,6 +70,7 @@ def run(project: Project, plan: Plan, job: Job) -> None:
 
         warm_up()
     if "pixels" in plan.stages:
+        project._read_pending()
         _table(project, job)
         _pixels(project, plan, job)
     names = [plan.embedding] if plan.embedding else list(project.embeddings)

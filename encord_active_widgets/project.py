@@ -452,6 +452,13 @@ class Project(EditVerbs):
                 self._folder, source, self._bases, known=known, n_labels=n_labels, read=read, whole=whole, code=code
             )
 
+    def _read_pending(self) -> None:
+        """Read the files of items that were added without being opened."""
+        frame = self._snapshot().items.frame
+        pending = frame.filter(pl.col(schema.CONTENT_HASH).is_null()).select(schema.URI)
+        if pending.height:
+            self._ingest(Source(pending, self.name, {}), whole=False, code="p.compute()")
+
     def _add_problems(self, rows: Sequence[dict[str, Any]]) -> None:
         self._folder.problems.append(pl.DataFrame(rows, schema=dict(schema.PROBLEMS.columns)))
 

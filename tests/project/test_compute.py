@@ -170,3 +170,26 @@ def test_outliers_equal_the_quartiles_of_numpy(photos: ea.Project) -> None:
     low, high = np.quantile(values, (0.25, 0.75))
     expected = np.flatnonzero((values < low - 1.5 * (high - low)) | (values > high + 1.5 * (high - low)))
     assert sorted(photos.outliers("brightness")["ordinal"]) == expected.tolist()
+
+
+def test_files_added_without_being_opened_are_read_when_computing(pictures: Path, tmp_path: Path) -> None:
+    files = [*sorted(str(f) for f in pictures.iterdir()), str(pictures / "gone.png")]
+    p = ea.Project.from_frame(pl.DataFrame({"path": files, "site": range(13)}), tmp_path / "p.eaw", read=False)
+    before = p.ids.to_list()
+    p.compute("pixels")
+    assert p.ids.to_list() == before
+    assert p.df["site"].to_list() == list(range(13))
+    assert p.df["brightness"].null_count() == 1
+    assert p.df["width"].null_count() == 1
+    assert p.problems["where"].to_list() == [files[-1]]
+
+
+def test_adding_images_keeps_the_problems_of_the_first_import(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "broken.png").write_bytes(b"no image")
+    p = ea.Project.from_folder(pictures, tmp_path / "p.eaw")
+    assert p.problems.height == 1
+    p.add_images([str(pictures / "00.png")])
+    assert p.problems.height == 1
+    (pictures / "broken.png").unlink()
+    p.refresh()
+    assert p.problems.height == 0
