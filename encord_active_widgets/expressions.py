@@ -15,8 +15,9 @@ from .errors import InputError
 from .schema import CONTENT_HASH, ORDINAL, TAGS
 from .store.rows import decode_rows
 
-UNTAGGED_COLUMN = "__untagged__"
-_TAG_PREFIX = "__tag__"
+UNTAGGED_COLUMN = "\0untagged"
+_TAG_PREFIX = "\0tag\0"
+"""With a character that no column of a user's has."""
 _NOT_SEARCHED = (CONTENT_HASH, "mode", "encoding")
 
 

@@ -119,6 +119,7 @@ class Project(EditVerbs):
         frame : data frame
             Polars, pandas, Arrow … with the column `path`; optionally `class_name`, boxes
             (`x`, `y`, `w`, `h` in pixels, one row a box), `group`, and metadata columns.
+            A metadata column named like one of ours is kept as `<name>_source`.
         path : path, optional
             The project folder; `./<name>.eaw` by default.
         path_column : str
@@ -443,7 +444,12 @@ class Project(EditVerbs):
 
     def _ingest(self, source: Source, *, read: bool = True, whole: bool = True, code: str = "") -> Ingested:
         from .ingest import ingest
+        from .metrics.registry import registered
 
+        taken = {m.name for m in registered(ITEM) if not m.custom} | {"object_count"}
+        # Rows that bring their own values instead of files keep their names, and win over ours.
+        clashing = [c for c in source.items.columns if read and c in taken]
+        source.items = source.items.rename({c: f"{c}_source" for c in clashing})
         with self._lock, self._folder.lock():
             self._snapshot()
             n_labels = self._folder.labels.read().height

@@ -136,8 +136,18 @@ class EmbeddingSet:
             positions = umap_layout(np.asarray(self.vectors), self.graph, seed=seed, cancel=cancel)
         if cancel is not None and cancel.is_set():
             return False
-        _save(path, lambda p: np.save(p, np.asarray(positions, dtype=np.float32)))
+        self._keep(name, positions)
         return True
+
+    def inherit(self) -> None:
+        """Carry the maps of the set's earlier state over, so that a map is there after an edit."""
+        for name in LAYOUTS:
+            positions = None if name in self.layouts else self._grown(name)
+            if positions is not None:
+                self._keep(name, positions)
+
+    def _keep(self, name: str, positions: Vectors) -> None:
+        _save(self._folder / f"{name}.npy", lambda p: np.save(p, np.asarray(positions, dtype=np.float32)))
 
     def _grown(self, name: str) -> Vectors | None:
         """Extend the map of the set's earlier state, where that holds most of these rows."""
@@ -314,6 +324,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         before = _latest(home, folder)
         rows, vectors = _materialise(folder, joined)
         loaded = EmbeddingSet(name, folder, rows, vectors, before)
+        loaded.inherit()
         loaded.mark, loaded.seen = mark, seen
         self._loaded[name] = loaded
         return loaded

@@ -44,6 +44,8 @@ def read_frame(frame: Any, *, path: str = "path") -> Source:
         Fault(f"row {row}", "skipped", f'"{path}" is empty', "give the image's address")
         for row in data.with_row_index("row").filter(pl.col(path).is_null())["row"]
     ]
+    if path != URI and URI in data.columns:
+        data = data.rename({URI: f"{URI}{_RENAMED_SUFFIX}"})
     data = data.rename({path: URI}).drop_nulls(URI)
     if data.is_empty():
         raise InputError("The frame has no rows with an address.", f'Fill the column "{path}".')

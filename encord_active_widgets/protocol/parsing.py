@@ -149,13 +149,15 @@ def _is_tag_count(node: Any) -> bool:
 
 
 def _literal(node: Any) -> Any:
-    """Return the value of a literal, None for anything else."""
-    value = node.get("Literal") if isinstance(node, dict) else None
+    """Return the value of a plain number, text or truth; None for anything else, such as a date."""
+    value, kind = (node.get("Literal") if isinstance(node, dict) else None), ""
     while isinstance(value, dict) and len(value) == 1:
-        (value,) = value.values()
-    return value if isinstance(value, (str, int, float)) else None
+        ((kind, value),) = value.items()
+    plain = kind in _PLAIN or kind.startswith(("Int", "UInt", "Float"))
+    return value if plain and isinstance(value, (str, int, float)) else None
 
 
+_PLAIN = frozenset({"Str", "String", "Boolean"})
 _OPERATORS = {
     "Lt": "<", "LtEq": "<=", "Gt": ">", "GtEq": ">=", "Eq": "==", "NotEq": "!=", "And": "&", "LogicalAnd": "&",
     "Or": "|", "LogicalOr": "|", "Plus": "+", "Minus": "-", "Multiply": "*", "Divide": "/", "TrueDivide": "/",

@@ -144,7 +144,8 @@ def test_a_custom_metric_may_spoil_its_argument_without_harm(folder: Path) -> No
 
     todo = work(sorted(folder.iterdir())[:9])
     got, plain = collect(todo, custom=(spec(rude, "rude"),), workers=1), collect(todo, workers=1)
-    assert np.array_equal(got.vectors, plain.vectors)
+    here, there = np.argsort(got.content_hash), np.argsort(plain.content_hash)  # batches end in any order
+    assert np.array_equal(got.vectors[here], plain.vectors[there])
     assert (got.custom["rude"] > 0).all()
 
 

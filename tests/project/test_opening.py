@@ -218,3 +218,24 @@ def test_the_repr_says_what_is_there_and_what_to_do_next(photos: ea.Project, pic
     assert "200 images" in repr(photos)
     assert "p.explore()" in repr(photos)
     assert "p.compute()" in repr(ea.Project.from_folder(pictures, tmp_path / "raw.eaw"))
+
+
+def test_columns_of_a_frame_that_are_named_like_ours_are_kept_under_another_name(
+    pictures: Path, tmp_path: Path
+) -> None:
+    n = 12
+    table = pl.DataFrame(
+        {
+            "path": sorted(str(f) for f in pictures.iterdir()),
+            **{c: [f"{c} {i}" for i in range(n)] for c in ("uri", "tags", "width", "sharpness", "__tag__x", 'a "b" é')},
+        }
+    )
+    p = ea.Project.from_frame(table, tmp_path / "p.eaw")
+    p.compute("pixels")
+    p.items.head(2).tag("x")
+    frame = p.df
+    assert frame["sharpness"].dtype == pl.Float32
+    assert frame["width"].to_list() == [64] * n
+    for name in ("uri_source", "tags_source", "width_source", "sharpness_source", "__tag__x", 'a "b" é'):
+        assert frame[name][3] == f"{name.removesuffix('_source')} 3"
+    assert len(p.filter(ea.tagged("x"), pl.col("__tag__x") == "__tag__x 1")) == 1

@@ -178,3 +178,19 @@ def test_every_brush_on_bins_selects_what_polars_selects(seed: int, scale: float
             if low is not None:
                 expr = pl.col("v").is_between(low, float(edges[stop]), closed="left")
             assert (frame.select(expr)["v"].to_numpy() == kept).all()
+
+
+def test_dates_and_truths_survive_the_page_and_the_printed_code() -> None:
+    import datetime as dt
+    import io
+
+    level = make_level()
+    days = pl.date_range(dt.date(2020, 1, 1), dt.date(2021, 2, 3), eager=True)[:N]
+    frame = level.frame.with_columns(day=days, flag=pl.Series([True, False, None, True] * (N // 4)))
+    level = Level("item", frame, "item_id", level.edits)
+    for expr in (pl.col("day") > dt.date(2020, 3, 1), pl.col("flag"), ~pl.col("flag"), pl.col("flag") == True):  # noqa: E712
+        known: dict[str, pl.Expr] = {}
+        spec = from_expr(expr, level, known)
+        assert rows(to_expr(spec, level, known), level) == rows(expr, level)
+        printed = filter_code(spec, known)
+        assert rows(eval(printed[0], {"pl": pl, "ea": ea, "io": io}), level) == rows(expr, level)
