@@ -99,3 +99,7 @@ def test_a_misspelt_name_offers_the_right_one() -> None:
 
     with pytest.raises(AttributeError, match="Project"):
         _ = ea.Projekt
+
+
+def test_the_lock_file_carries_no_addresses(repository: Path) -> None:
+    assert "://" not in (repository / "js" / "package-lock.json").read_text("utf-8")
