@@ -58,6 +58,7 @@ def test_marimo_runs_dependent_cells_again_on_a_selection(
     page.page.get_by_text(f"rows: {selected} ").wait_for()
     e.type_tag("seen")
     e.expect_saved()
+    assert e.root.get_attribute("data-theme") == "light", "the explorer follows marimo's light page"
     page.shot("marimo")
 
 
