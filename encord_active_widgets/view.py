@@ -160,9 +160,8 @@ class View:
         array = np.asarray(rows, dtype=np.int64)
         n = self._state().n
         if array.size and (array.min() < 0 or array.max() >= n):
-            raise InputError(
-                f"Row {int(array.max())} is not among the {n:,} rows.", "Give ordinals below the row count."
-            )
+            wrong = int(array[(array < 0) | (array >= n)][0])
+            raise InputError(f"Row {wrong} is not among the {n:,} rows.", "Give ordinals below the row count.")
         return View(self._project, self._level, ((_ROWS, array.astype(np.uint32)),))
 
     def by_ids(self, ids: Sequence[str] | pl.Series) -> View:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,12 @@ import polars as pl
 from ..errors import InputError
 from ..schema import CLASS_NAME, KIND_BOX, URI
 from .folder import within
-from .source import Fault, Source, existing
+from .source import Fault, Source, existing, valid_text
 
 _SHOWN_FAULTS_PER_REASON = 1000
+_MOST_PX = float.fromhex("0x1.fffffep+127")
+"""The largest coordinate that a box, stored in single precision, can have."""
+_LEAST_SIDE_PX = 2.0**-126
 
 
 def read_coco(annotations: str | os.PathLike[str], *, images: str | os.PathLike[str]) -> Source:
@@ -37,6 +39,9 @@ def read_coco(annotations: str | os.PathLike[str], *, images: str | os.PathLike[
         raise InputError(f'"{file}" is not JSON: {error}.', "Check that the file is complete.") from error
     if not isinstance(data, dict) or not isinstance(data.get("images"), list):
         raise InputError(f'"{file}" has no list "images".', "Expected the COCO instances format.")
+    for key in ("annotations", "categories"):
+        if not isinstance(data.get(key) or [], list):
+            raise InputError(f'"{file}" has no list "{key}".', "Expected the COCO instances format.")
     faults: list[Fault] = []
     names = _images(data["images"], str(file), faults)
     uris, climbing = within(os.fspath(images), names.values())
@@ -55,9 +60,11 @@ def _images(rows: list[Any], file: str, faults: list[Fault]) -> dict[Any, str]:
     for i, row in enumerate(rows):
         if not isinstance(row, dict) or not isinstance(row.get("file_name"), str) or not _is_id(row.get("id")):
             faults.append(_fault(file, f"images[{i}]", "it has no id and file_name", "add both"))
+        elif not valid_text(row["file_name"]):
+            faults.append(_fault(file, f"images[{i}]", "its file_name is not Unicode", "rename the file"))
         elif row["id"] in names:
             faults.append(
-                _fault(file, f"images[{i}]", f"its id {row['id']} was used before", "give every image its own id")
+                _fault(file, f"images[{i}]", f"its id {row['id']!r:.80} was used before", "give every image its own id")
             )
         else:
             names[row["id"]] = row["file_name"]
@@ -76,7 +83,7 @@ def _boxes(data: dict[str, Any], address: dict[Any, str], file: str, faults: lis
     categories = {
         c["id"]: str(c["name"])
         for c in data.get("categories") or []
-        if isinstance(c, dict) and _is_id(c.get("id")) and "name" in c
+        if isinstance(c, dict) and _is_id(c.get("id")) and "name" in c and valid_text(str(c["name"]))
     }
     columns: dict[str, list[Any]] = {k: [] for k in (URI, CLASS_NAME, "x", "y", "w", "h", "extra")}
     seen: set[Any] = set()
@@ -86,7 +93,9 @@ def _boxes(data: dict[str, Any], address: dict[Any, str], file: str, faults: lis
         if why:
             reasons[why] = reasons.get(why, 0) + 1
             if reasons[why] <= _SHOWN_FAULTS_PER_REASON:
-                where = f"annotations[{i}]" + (f" (id {row['id']})" if isinstance(row, dict) and "id" in row else "")
+                where = f"annotations[{i}]" + (
+                    f" (id {row['id']!r:.80})" if isinstance(row, dict) and "id" in row else ""
+                )
                 faults.append(_fault(file, where, why, remedy))
             continue
         seen.add(row.get("id", f"#{i}"))
@@ -120,7 +129,7 @@ def _why_not(
     box = row.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(v) for v in box):
         return f"its bbox {box!r:.80} is not four finite numbers", "write [x, y, width, height] in pixels", []
-    if box[2] <= 0 or box[3] <= 0:
+    if box[2] <= _LEAST_SIDE_PX or box[3] <= _LEAST_SIDE_PX:
         return f"its box has no area (width {box[2]:g}, height {box[3]:g})", "draw the box again or remove it", []
     return "", "", [float(v) for v in box]
 
@@ -129,6 +138,6 @@ def _is_number(value: Any) -> bool:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
     try:
-        return math.isfinite(float(value))
+        return abs(float(value)) <= _MOST_PX
     except OverflowError:
         return False

@@ -7,11 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from ..view import View
 from .filters import Spec
 from .parsing import code_of
 
 _LINE = 88
 _MOST_IDS = 1000
+LEVELS = {"item": "p.items", "object": "p.objects", "classification": "p.classifications"}
 
 
 def filter_code(spec: Any, expressions: Mapping[str, pl.Expr]) -> list[str]:
@@ -37,13 +39,39 @@ def view_code(
     return "\n".join(header) + f"\n\n{name} = {text}\n"
 
 
-def selection_code(ids: Sequence[str], total: int) -> str:
-    """Return a statement that makes the same fixed view from its ids."""
+def root_code(view: View) -> str:
+    """Return an expression that makes the view an explorer was opened on."""
+    text = LEVELS[view.level]
+    if view._extra is not None:  # found by similarity: its own columns cannot be asked of other rows
+        rows = view.rows
+        return f"{text}.by_ids({_ids(view, rows)!r})" if rows.size <= _MOST_IDS else "w.view"
+    for kind, *values in view._ops:
+        if kind == "filter":
+            text += f".filter({', '.join(code_of(e) for e in values[0])})"
+        elif kind == "rows":
+            if len(values[0]) > _MOST_IDS:
+                return "w.view"
+            text += f".by_ids({_ids(view, values[0])!r})"
+        elif kind == "sort":
+            by = repr(values[0]) if isinstance(values[0], str) else code_of(values[0])
+            text += f".sort({by}{', descending=True' if values[1] else ''})"
+        else:
+            text += f".head({values[0]})"
+    return text
+
+
+def _ids(view: View, rows: Any) -> list[str]:
+    level = view._state()
+    return list(level.frame[level.key].gather(rows))
+
+
+def selection_code(ids: Sequence[str], total: int, *, root: str = "p.items") -> str:
+    """Return a statement that makes the same fixed view from its ids; `total` is the number of all rows."""
     if len(ids) == total:
-        return "view = p.items\n"
+        return f"view = {root}\n"
     if len(ids) > _MOST_IDS:
         return f'view = w.selection  # {len(ids):,} items; keep them with view.tag("…")\n'
-    return f"view = p.items.by_ids({list(ids)!r})\n"
+    return f"view = {root}.by_ids({list(ids)!r})\n"
 
 
 def _code(spec: Spec, expressions: Mapping[str, pl.Expr]) -> str:

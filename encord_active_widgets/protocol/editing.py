@@ -43,7 +43,7 @@ class Editing:
         rows = decode_rows(str(content.get("enc", "ids")), data)
         rows = rows[rows < self._service.level.n]
         view = View(self._project, self._service.view.level).at(rows)
-        self._project._tag(view, add=content.get("add") or [], remove=content.get("remove") or [], cause=_CAUSE)
+        self._project._tag(view, add=_names(content, "add"), remove=_names(content, "remove"), cause=_CAUSE)
         return self._edited()
 
     def tags_create(self, content: dict[str, Any], _: Buffers) -> Reply:
@@ -132,6 +132,13 @@ class Editing:
         if job is not None and job.id == content.get("id", job.id):
             job.cancel()
         return Reply({"job": self._service.job()})
+
+
+def _names(content: dict[str, Any], key: str) -> list[Any]:
+    names = content.get(key) or []
+    if not isinstance(names, list):
+        raise InputError(f"{names!r:.40} is not a list of tags.", f'Send "{key}" as a list.')
+    return names
 
 
 def _is_color(value: Any) -> bool:

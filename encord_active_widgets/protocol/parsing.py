@@ -170,6 +170,8 @@ def code_of(expr: pl.Expr) -> str:
     node = tree(expr)
     text = _code(node)
     if text is not None:
+        if isinstance(node, dict) and "Literal" in node:
+            return f"pl.lit({text})"
         return text.removeprefix("(").removesuffix(")") if _wrapped(text) else text
     import json
 
@@ -205,11 +207,18 @@ def _code(node: Any) -> str | None:
     return None
 
 
+def _receiver(node: dict[str, Any], text: str) -> str:
+    """Write what a method is called on: a method binds tighter than `~`, and a number has none of ours."""
+    if "Literal" in node:
+        return f"pl.lit({text})"
+    return f"({text})" if text.startswith("~") else text
+
+
 def _function_code(node: dict[str, Any]) -> str | None:
     function, inputs = node["function"], [_code(i) for i in node["input"]]
     if not isinstance(function, dict) or not inputs or inputs[0] is None:
         return None
-    first = inputs[0]
+    first = _receiver(node["input"][0], inputs[0])
     boolean = function.get("Boolean")
     if boolean == "Not":
         return f"~{first}"

@@ -32,7 +32,8 @@ class Pictures:
 
     def thumbnails(self, level: Level, rows: NDArray[np.uint32]) -> list[bytes]:
         """Return a small JPEG a row; empty where the image cannot be read."""
-        valid = rows[rows < level.n]
+        known = rows < level.n
+        valid = rows[known]
         hashes = (
             level.frame[CONTENT_HASH].gather(valid).to_list()
             if CONTENT_HASH in level.frame.columns
@@ -48,7 +49,8 @@ class Pictures:
             for i, blob in zip(missing, made, strict=True):
                 out[i] = blob
                 self._remember(keys[i], blob)
-        return out + [b""] * (rows.size - valid.size)
+        blobs = iter(out)
+        return [next(blobs) if k else b"" for k in known]
 
     def image(self, level: Level, row: int, max_side: int) -> tuple[bytes, str, int, int]:
         """Return a full image: bytes, MIME type, width and height in pixels."""

@@ -14,7 +14,7 @@ import polars as pl
 import traitlets
 
 from ..errors import InputError, unknown
-from ..protocol.code import filter_code, selection_code, view_code
+from ..protocol.code import LEVELS, filter_code, root_code, selection_code, view_code
 from ..protocol.editing import Editing
 from ..protocol.filters import EMPTY, to_expr
 from ..protocol.parsing import from_expr
@@ -184,7 +184,7 @@ class Explorer(anywidget.AnyWidget):
     def code(self) -> str:
         """Python that reproduces what the explorer shows: its filter and its order."""
         conditions = filter_code(self._filter.get("spec", EMPTY), self._service.expressions)
-        return view_code(conditions, self._ui.get("sort"), root=self._root())
+        return view_code(conditions, self._ui.get("sort"), root=root_code(self.view))
 
     def on_selection(self, callback: Callable[[View], Any]) -> Callable[[], None]:
         """Call `callback(view)` whenever the selection changes; return a function that stops it.
@@ -226,7 +226,8 @@ class Explorer(anywidget.AnyWidget):
     def _code_get(self, content: dict[str, Any], _: Any) -> Reply:
         if content.get("what") == "selection":
             ids = self.selection.ids.to_list()
-            return Reply({"code": selection_code(ids, len(self.view))})
+            whole = View(self.view.project, self.view.level)
+            return Reply({"code": selection_code(ids, len(whole), root=LEVELS[self.view.level])})
         return Reply({"code": self.code})
 
     def _refresh(self) -> None:
@@ -259,10 +260,13 @@ class Explorer(anywidget.AnyWidget):
             link._group = link._group or f"{link._service.session}"
             _links.setdefault(link._group, weakref.WeakSet()).add(link)
             self._group = link._group
-            self._selection, self._filter = dict(link._selection), dict(link._filter)
-            self._service.expressions = link._service.expressions
         else:
             self._group = f"{self.view.project.path}:{link}"
+        # The others' state is taken over before this one is heard: joining changes nothing for them.
+        first = next((w for w in _links.get(self._group, ()) if w is not self and not w._closed), None)
+        if first is not None:
+            self._service.expressions = first._service.expressions
+            self._selection, self._filter = dict(first._selection), dict(first._filter)
         _links.setdefault(self._group, weakref.WeakSet()).add(self)
 
     def _share(self, name: str, value: Mapping[str, Any]) -> None:
@@ -309,10 +313,6 @@ class Explorer(anywidget.AnyWidget):
 
     def _set_ui(self, **changes: Any) -> None:
         self._ui = {**self._ui, **changes, "rev": _next_rev(self._ui), "by": _PYTHON}
-
-    def _root(self) -> str:
-        names = {"item": "p.items", "object": "p.objects", "classification": "p.classifications"}
-        return names[self.view.level]
 
 
 def _next_rev(trait: Mapping[str, Any]) -> int:
