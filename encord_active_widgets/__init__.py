@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .diagnosis import doctor
     from .duplicates import Duplicates
     from .errors import EawError
-    from .expressions import contains, rows, tagged, untagged
+    from .expressions import contains, has, rows, tagged, untagged
     from .metrics.registry import metric
     from .project import Project
     from .project import open_project as open
@@ -34,6 +34,7 @@ _WHERE = {
     "View": "view",
     "contains": "expressions",
     "doctor": "diagnosis",
+    "has": "expressions",
     "metric": "metrics.registry",
     "open": "project:open_project",
     "rows": "expressions",
@@ -50,6 +51,7 @@ __all__ = [
     "__version__",
     "contains",
     "doctor",
+    "has",
     "metric",
     "open",
     "rows",

@@ -12,8 +12,8 @@ from .schema import CONTENT_HASH, DUPLICATE_GROUP, ORDINAL
 from .view import View
 
 if TYPE_CHECKING:
+    from .levels import Level
     from .project import Project
-    from .state import Level
 
 KEEP_RULES = {"sharpest": "sharpness", "largest": "area", "first": ORDINAL}
 _LARGEST_COSINE_DISTANCE = 2.0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from .errors import InputError, unknown
-from .schema import ITEM
-from .state import Level, Snapshot, StateReader
+from .levels import Level
+from .schema import CLASSIFICATION, ITEM, LABEL
+from .state import Snapshot, StateReader
 from .store.fold import Edit
 from .store.rows import RowSet, encode_rows
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 _NO_ROWS = RowSet("ids", 0, b"")
 _LONGEST_TAG = 200
+_LONGEST_NOTE = 10_000
 
 
 class EditVerbs:
@@ -108,7 +113,48 @@ class EditVerbs:
             return None
         code = f"view.tag({', '.join(map(repr, added))})" if added else f"view.untag({', '.join(map(repr, removed))})"
         payload = {k: v for k, v in (("add", added), ("remove", removed)) if v}
-        return self._edit(view.level, "tag", rows=encode_rows(rows), payload=payload, cause=cause, code=code)
+        return self._edit_rows(view, "tag", payload, cause=cause, code=code)
+
+    def _relabel(self, view: View, class_name: Any, *, cause: str = "python") -> Edit | None:
+        """Give the labels of a view another class; on items the class of the image."""
+        name = class_name.strip() if isinstance(class_name, str) else ""
+        if not name:
+            raise InputError(f"{class_name!r} cannot be a class.", "Give a text that is not empty.")
+        content, code = {"class_name": name}, f"view.relabel({name!r})"
+        if view.level != ITEM:
+            return self._edit_rows(view, "relabel", content, cause=cause, code=code)
+        rows = self._answers(view)
+        if rows.size == 0:
+            return None
+        return self._edit(CLASSIFICATION, "relabel", rows=encode_rows(rows), payload=content, cause=cause, code=code)
+
+    def _note(self, view: View, text: Any, *, cause: str = "python") -> Edit | None:
+        if not isinstance(text, str) or len(text) > _LONGEST_NOTE:
+            raise InputError(f"A note is a text of at most {_LONGEST_NOTE:,} characters.", "Shorten it.")
+        return self._edit_rows(view, "note", {"text": text.strip()}, cause=cause, code=f"view.note({text.strip()!r})")
+
+    def _answers(self, view: View) -> NDArray[np.uint32]:  # noqa: ARG002
+        """Return one classification an item of a view; items without one get one whose class is open."""
+        raise AssertionError("Project has it")
+
+    def _edit_rows(
+        self, view: View, kind: str, payload: dict[str, Any] | None = None, *, cause: str = "python", code: str = ""
+    ) -> Edit | None:
+        """Edit the rows of a view; objects and classifications together are one edit."""
+        rows, content = view.rows, dict(payload or {})
+        if rows.size == 0:
+            return None
+        if view.level != LABEL:
+            return self._edit(view.level, kind, rows=encode_rows(rows), payload=content, cause=cause, code=code)
+        frame = self._level(LABEL).frame[rows].select("level", "level_row")
+        parts = [(str(k[0]), encode_rows(part["level_row"].to_numpy())) for k, part in frame.group_by("level")]
+        level, first = parts[0]
+        if len(parts) > 1:
+            content["also"] = [
+                {"level": name, "encoding": r.encoding, "rows": base64.b64encode(r.data).decode(), "n": r.n}
+                for name, r in parts[1:]
+            ]
+        return self._edit(level, kind, rows=first, payload=content, cause=cause, code=code)
 
     def _edit(
         self,

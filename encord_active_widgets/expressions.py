@@ -17,6 +17,7 @@ from .store.rows import decode_rows
 
 UNTAGGED_COLUMN = "\0untagged"
 _TAG_PREFIX = "\0tag\0"
+_HAS_PREFIX = "\0has\0"
 """With a character that no column of a user's has."""
 _NOT_SEARCHED = (CONTENT_HASH, "mode", "encoding")
 
@@ -71,6 +72,34 @@ def rows(encoding: str, data: str) -> pl.Expr:
     except (binascii.Error, TypeError) as error:
         raise InputError("A frozen selection is not readable.", "Freeze the selection again.") from error
     return pl.col(ORDINAL).is_in(pl.Series(ordinals, dtype=pl.UInt32).implode())
+
+
+def has(expr: pl.Expr) -> pl.Expr:
+    """Items that carry an object or a classification for which `expr` is true.
+
+    For the filters of a project's items; `expr` speaks of the columns (and tags) of objects
+    or of classifications.
+
+    >>> import encord_active_widgets as ea
+    >>> p.filter(ea.has(pl.col("class_name") == "WBC"))  # doctest: +SKIP
+
+    Raises
+    ------
+    InputError
+        `expr` is no Polars expression.
+    """
+    if not isinstance(expr, pl.Expr):
+        raise InputError(
+            f"ea.has got a {type(expr).__name__}.", 'Write an expression such as pl.col("class_name") == "WBC".'
+        )
+    return pl.col(f"{_HAS_PREFIX}{_json(expr)}")
+
+
+def inner_of_has(column: str) -> pl.Expr | None:
+    """Return the condition inside `has`, given the name it goes by in a query; None for any other column."""
+    if not column.startswith(_HAS_PREFIX):
+        return None
+    return pl.Expr.deserialize(io.StringIO(column[len(_HAS_PREFIX) :]), format="json")
 
 
 def _one(name: str) -> pl.Expr:

@@ -96,24 +96,57 @@ def ingest(
         plan.take(row, found)
     if whole:
         faults += plan.gone()
-    items = _frame(plan.rows, source.items)
-    labels = _labels(source, items, change_id, n_labels)
-    _write_problems(folder, faults, whole=whole)
+    items = _frame(plan.rows, source.items if read else _with_sizes(source))
+    faults += _odd_sizes(source, items)
+    fresh = items.filter(pl.col(REVISION) == 0).select(URI, ITEM_ID)
+    labels = label_rows(source.labels, fresh, change_id, n_labels)
+    write_problems(folder, faults, whole=whole)
     if items.is_empty() and labels.is_empty():
         return Ingested(faults=len(faults))
     folder.items.append(items, durable=True)
     folder.labels.append(labels, durable=True)
+    if source.header:
+        folder.write_header(change_id, source.header)
+    commit(folder, change_id, code, items=items.height, labels=labels.height, problems=len(faults))
+    return Ingested(plan.added, plan.changed, plan.renamed, labels=labels.height, faults=len(faults))
+
+
+def commit(folder: ProjectFolder, change_id: str, code: str, *, items: int, labels: int, problems: int) -> None:
+    """Write the row that makes a change count; what came before it without one is ignored."""
     folder.changes.append(
         pl.DataFrame(
             {
                 CHANGE_ID: [change_id], "at": [dt.datetime.now(dt.UTC)], "cause": [_STAGE], "code": [code],
-                "items": [items.height], "labels": [labels.height], "problems": [len(faults)],
+                "items": [items], "labels": [labels], "problems": [problems],
             },
             schema=dict(schema.CHANGES.columns),
         ),
         durable=True,
     )  # fmt: skip
-    return Ingested(plan.added, plan.changed, plan.renamed, labels=labels.height, faults=len(faults))
+
+
+def _with_sizes(source: Source) -> pl.DataFrame:
+    """Take the sizes a source states, for images that are not opened now."""
+    if source.sizes is None:
+        return source.items
+    sizes = source.sizes.with_columns(pl.col("width", "height").cast(pl.Int32, strict=False))
+    return source.items.join(sizes, on=URI, how="left", maintain_order="left")
+
+
+def _odd_sizes(source: Source, items: pl.DataFrame) -> list[Fault]:
+    """List images that are not of the size their source states: its labels may not fit."""
+    if source.sizes is None:
+        return []
+    said = source.sizes.rename({"width": "said_w", "height": "said_h"})
+    both = items.select(URI, "width", "height").drop_nulls().join(said.drop_nulls(), on=URI)
+    odd = both.filter((pl.col("width") != pl.col("said_w")) | (pl.col("height") != pl.col("said_h")))
+    return [
+        Fault(
+            uri, "kept", f"the image has {w} × {h} px, its annotations say {said_w:g} × {said_h:g}",
+            "check that its labels fit: boxes are in pixels of the size they were drawn on",
+        )
+        for uri, w, h, said_w, said_h in odd.iter_rows()
+    ]  # fmt: skip
 
 
 def _stale(joined: pl.DataFrame, addresses: Sequence[str]) -> list[bool]:
@@ -246,23 +279,46 @@ def _frame(rows: list[dict[str, object]], items: pl.DataFrame) -> pl.DataFrame:
     return base.join(items, on=URI, how="left", maintain_order="left")
 
 
-def _labels(source: Source, items: pl.DataFrame, change_id: str, n_labels: int) -> pl.DataFrame:
-    """Give label rows their ids; only labels of items that this import added are new."""
-    if source.labels is None or source.labels.is_empty():
+def label_rows(
+    labels: pl.DataFrame | None,
+    owners: pl.DataFrame,
+    change_id: str,
+    first: int,
+    counts: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Make table rows of labels: an id each, which says its item and its number on it.
+
+    Parameters
+    ----------
+    labels : pl.DataFrame or None
+        As a reader gives them, with `uri`.
+    owners : pl.DataFrame
+        `uri` and `item_id` of the items that may get labels; labels of others are left out.
+    first : int
+        The ordinal of the first one.
+    counts : pl.DataFrame, optional
+        `item_id` and `have`: how many labels items have already.
+    """
+    if labels is None or labels.is_empty():
         return schema.LABELS.empty()
-    fresh = items.filter(pl.col(REVISION) == 0).select(URI, ITEM_ID)
-    labels = source.labels.join(fresh, on=URI, how="inner", maintain_order="left")
-    ids = [
-        hashlib.blake2b(f"{change_id}:{i}".encode(), digest_size=_ID_HEX // 2).hexdigest() for i in range(labels.height)
-    ]
-    return labels.drop(URI).with_columns(
-        pl.Series(schema.LABEL_ID, ids, dtype=pl.String),
-        pl.int_range(n_labels, n_labels + labels.height, dtype=pl.Int64, eager=True).cast(pl.UInt32).alias(ORDINAL),
+    rows = labels.join(owners, on=URI, how="inner", maintain_order="left").drop(URI)
+    have = pl.lit(0)
+    if counts is not None and counts.height:
+        rows = rows.join(counts, on=ITEM_ID, how="left", maintain_order="left")
+        have = pl.col("have").fill_null(0)
+    number = pl.int_range(pl.len()).over(ITEM_ID) + have
+    rows = rows.with_columns(
+        pl.concat_str(pl.col(ITEM_ID), pl.lit(":"), number.cast(pl.String)).alias(schema.LABEL_ID),
+        pl.int_range(first, first + pl.len(), dtype=pl.Int64).cast(pl.UInt32).alias(ORDINAL),
         pl.lit(change_id).alias(CHANGE_ID),
+    )
+    return rows.select(
+        pl.col(name).cast(dtype) if name in rows.columns else pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in schema.LABELS.columns.items()
     )
 
 
-def _write_problems(folder: ProjectFolder, faults: Sequence[Fault], *, whole: bool) -> None:
+def write_problems(folder: ProjectFolder, faults: Sequence[Fault], *, whole: bool) -> None:
     """Replace the problems of earlier imports, if this one looked at everything; keep those of computing."""
     old = folder.problems.read()
     kept = old.filter(pl.col("stage") != _STAGE) if whole else old

@@ -9,40 +9,37 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from . import schema
 from .edits import EditVerbs
-from .errors import InputError, ProjectError, unknown
-from .formats.coco import read_coco
-from .formats.folder import read_folder
-from .formats.frame import read_frame
-from .formats.source import Source, existing
+from .errors import InputError, unknown
+from .formats.source import Source
 from .jobs import Job
-from .schema import CLASSIFICATION, ITEM, OBJECT
+from .making import Making
+from .schema import CLASSIFICATION, ITEM, LABEL, OBJECT
 from .state import Snapshot, StateReader
-from .store.folder import SUFFIX, ProjectFolder
-from .store.rows import RowSet
+from .store.folder import ProjectFolder
 from .vectors import EmbeddingSets
 from .view import View
 
 if TYPE_CHECKING:
     from .duplicates import Duplicates
     from .images.thumbnails import ThumbnailStore
-    from .ingest import Ingested
     from .widgets.explorer import Explorer
 
 QUALITY_METRICS = (
     "sharpness", "brightness", "contrast", "entropy", "luma_p05", "luma_p99", "odd_size", "odd_aspect", "uniqueness"
 )  # fmt: skip
-_NO_ROWS = RowSet("ids", 0, b"")
-_LONGEST_TAG = 200
 
 
-class Project(EditVerbs):
+class Project(Making, EditVerbs):
     """A folder of tables about images, explored and edited in a notebook.
 
-    Make one with `Project.from_folder`, `from_frame` or `from_coco`; reopen it with `open`.
+    Make one with `Project.from_folder`, `from_frame`, `from_coco`, `from_voc`, `from_yolo`, `from_video`
+    or `from_huggingface`; reopen it with `open`.
 
     Examples
     --------
@@ -55,151 +52,14 @@ class Project(EditVerbs):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._folder = ProjectFolder(Path(path).expanduser())
         self._card = self._folder.card()
+        if self._card["format"] < schema.FORMAT_VERSION:
+            self._folder.migrate()
         self._lock = threading.RLock()
         self._reader = StateReader(self._folder)
         self._job: Job | None = None
-        self._embeddings = EmbeddingSets(self)
+        self._sets = {level: EmbeddingSets(self, level) for level in (ITEM, *schema.LABEL_LEVELS)}
         self._thumbnail_store: ThumbnailStore | None = None
         self.seed = 0
-
-    # -- making and opening ---------------------------------------------------------------
-
-    @classmethod
-    def from_folder(
-        cls,
-        images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pl.DataFrame,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        recursive: bool = True,
-        classes: bool | None = None,
-        name: str | None = None,
-    ) -> Project:
-        """Make a project from images, or reopen the one made from them before.
-
-        Parameters
-        ----------
-        images : path, pattern, list of paths, or frame with a column `path`
-            A folder (`"photos/"`), a pattern (`"photos/**/*.jpg"`), or files.
-        path : path, optional
-            The project folder; `./<name>.eaw` by default.
-        recursive : bool
-            Look into sub-folders.
-        classes : bool, optional
-            Whether sub-folders are classes; by default they are where every image lies in
-            one of at least two sub-folders, below `train/`, `val/`, `test/` if present.
-        name : str, optional
-            A name to show; the folder's by default.
-
-        Raises
-        ------
-        EmptyFolderError
-            The folder does not exist or holds no image; similar names are offered.
-        ProjectError
-            `path` is a file, another project or a folder with other content.
-        """
-        if isinstance(images, (pl.DataFrame, pl.LazyFrame)) or hasattr(images, "__arrow_c_stream__"):
-            return cls.from_frame(images, path, name=name)
-        source = read_folder(images, recursive=recursive, classes=classes)
-        return cls._from_source(source, path, name, code=f"Project.from_folder({_shown(images)})")
-
-    @classmethod
-    def from_frame(
-        cls,
-        frame: Any,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        path_column: str = "path",
-        name: str | None = None,
-        read: bool = True,
-    ) -> Project:
-        """Make a project from a data frame with a column of image paths.
-
-        Parameters
-        ----------
-        frame : data frame
-            Polars, pandas, Arrow … with the column `path`; optionally `class_name`, boxes
-            (`x`, `y`, `w`, `h` in pixels, one row a box), `group`, and metadata columns.
-            A metadata column named like one of ours is kept as `<name>_source`.
-        path : path, optional
-            The project folder; `./<name>.eaw` by default.
-        path_column : str
-            The column of addresses.
-        read : bool
-            Open every file now. With `False` the files are not touched: useful for a
-            million rows that bring their own columns.
-        """
-        source = read_frame(frame, path=path_column)
-        return cls._from_source(source, path, name, read=read, code="Project.from_frame(frame)")
-
-    @classmethod
-    def from_coco(
-        cls,
-        annotations: str | os.PathLike[str],
-        images: str | os.PathLike[str],
-        path: str | os.PathLike[str] | None = None,
-        *,
-        name: str | None = None,
-    ) -> Project:
-        """Make a project from COCO annotations: images, categories and boxes.
-
-        What cannot be used is skipped and listed in `project.problems`.
-        """
-        source = read_coco(annotations, images=images)
-        return cls._from_source(source, path, name, code=f"Project.from_coco({str(annotations)!r})")
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Project:
-        """Open a project folder."""
-        folder = Path(path).expanduser()
-        if not folder.exists():
-            existing(folder, "project folder")
-        return cls(folder)
-
-    @classmethod
-    def _from_source(
-        cls, source: Source, path: str | os.PathLike[str] | None, name: str | None, *, read: bool = True, code: str
-    ) -> Project:
-        title = name or source.name
-        home = Path(path).expanduser() if path is not None else Path(f"{title}{SUFFIX}")
-        folder = ProjectFolder(home)
-        if not folder.is_project():
-            folder.create(title, {**source.card, **_bases_card(home)})
-        project = cls(home)
-        old = project._card.get("source", {})
-        if not _same_source(old, source.card):
-            raise ProjectError(
-                f'"{home}" already holds a project made from {old.get("images") or old.get("format")}.',
-                f'Open it with ea.open("{home}"), add to it with p.add_images(…), or give another path=….',
-            )
-        project._ingest(source, read=read, code=code)
-        return project
-
-    def add_images(self, images: Any, *, recursive: bool = True, classes: bool | None = None) -> Ingested:
-        """Add images, from whatever `from_folder` or `from_frame` takes.
-
-        Known files are skipped; a renamed file keeps its id and values.
-        """
-        if isinstance(images, (str, os.PathLike, list, tuple)):
-            return self._ingest(
-                read_folder(images, recursive=recursive, classes=classes), whole=False, code="p.add_images(…)"
-            )
-        return self._ingest(read_frame(images), whole=False, code="p.add_images(frame)")
-
-    def refresh(self) -> Ingested:
-        """Look at the source again: new, changed and renamed files. Nothing is removed.
-
-        Files that are gone are listed in `problems`; take them out with
-        `p.filter(...).remove()`. Only new content is computed by the next `compute`.
-        """
-        card = self._card.get("source", {})
-        level = self._snapshot().items
-        if card.get("format") == "folder":
-            source = read_folder(card["images"], recursive=card.get("recursive", True), classes=card.get("classes"))
-        elif card.get("format") == "coco":
-            source = read_coco(card["annotations"], images=card["images"])
-        else:
-            source = Source(level.frame.select(schema.URI), self.name, {})
-        return self._ingest(source, code="p.refresh()")
 
     # -- what is there ----------------------------------------------------------------------
 
@@ -220,13 +80,24 @@ class Project(EditVerbs):
 
     @property
     def objects(self) -> View:
-        """All objects (boxes), as a view."""
+        """All objects (boxes, polygons, masks, keypoints …), as a view."""
         return View(self, OBJECT)
 
     @property
     def classifications(self) -> View:
         """All class answers on images, as a view."""
         return View(self, CLASSIFICATION)
+
+    @property
+    def labels(self) -> View:
+        """All objects and classifications together, as a view."""
+        return View(self, LABEL)
+
+    def annotators(self) -> pl.DataFrame:
+        """One row an annotator: labels, items, time, how far others agree; see `summary.annotators`."""
+        from .annotators import annotators
+
+        return annotators(self)
 
     @property
     def df(self) -> pl.DataFrame:
@@ -260,8 +131,16 @@ class Project(EditVerbs):
 
     @property
     def embeddings(self) -> EmbeddingSets:
-        """Named embedding sets; assign `(n, d)` arrays or frames with ids."""
-        return self._embeddings
+        """Named embedding sets of the items; assign `(n, d)` arrays or frames with ids.
+
+        Those of objects are at `p.objects.embeddings`.
+        """
+        return self._sets[ITEM]
+
+    def _embedding_sets(self, level: str) -> EmbeddingSets:
+        if level not in self._sets:
+            raise InputError(f"A view of {level}s has no embeddings.", "Use p.objects or p.classifications.")
+        return self._sets[level]
 
     @property
     def problems(self) -> pl.DataFrame:
@@ -276,15 +155,20 @@ class Project(EditVerbs):
         """Every metric: `name`, `formula`, `unit`, `range`, `direction`, `version` and whether it is computed."""
         from .metrics.registry import specs_frame
 
-        level = self._snapshot().items
+        snapshot = self._snapshot()
         frame = specs_frame()
-        have = [c for c in level.metrics if level.frame[c].null_count() < level.n]
-        extra = [c for c in level.metrics if c not in set(frame["name"])]
-        if extra:
-            rows = {"name": extra, "level": [ITEM] * len(extra), "family": ["stored"] * len(extra)}
+        have, rows = [], []
+        specs = set(zip(frame["name"], frame["level"], strict=True))
+        for name in (ITEM, *schema.LABEL_LEVELS):
+            level = snapshot.levels[name]
+            have += [(c, name) for c in level.metrics if level.frame[c].null_count() < level.n]
+            rows += [{"name": c, "level": name, "family": "stored"} for c in level.metrics if (c, name) not in specs]
+        if rows:
             frame = pl.concat([frame, pl.DataFrame(rows)], how="diagonal")
+        known = pl.DataFrame(have, schema={"name": pl.String, "level": pl.String}, orient="row")
+        frame = frame.join(known.with_columns(pl.lit(value=True).alias("computed")), on=["name", "level"], how="left")
         limits = pl.concat_list("low", "high").alias("range")
-        return frame.with_columns(limits, pl.col("name").is_in(have).alias("computed")).drop("low", "high")
+        return frame.with_columns(limits, pl.col("computed").fill_null(value=False)).drop("low", "high")
 
     def outliers(self, *metrics: str) -> pl.DataFrame:
         """Items far from the rest, once each with their worst metric.
@@ -299,8 +183,7 @@ class Project(EditVerbs):
         for name in metrics:
             if name not in level.metrics:
                 raise unknown("metric", name, level.metrics)
-        frame = level.frame if level.alive is None else level.frame.filter(pl.Series(level.alive))
-        return outliers(frame, list(metrics or [m for m in QUALITY_METRICS if m in level.metrics]))
+        return outliers(level.alive_frame(), list(metrics or [m for m in QUALITY_METRICS if m in level.metrics]))
 
     def duplicates(self, threshold: float | None = None) -> Duplicates:
         """Return groups of exact and near duplicates; `threshold` is a cosine distance."""
@@ -336,15 +219,15 @@ class Project(EditVerbs):
         executor: Executor | None = None,
         background: bool = False,
     ) -> Job:
-        """Compute what is missing: image metrics, hashes, descriptor, thumbnails, neighbours, map.
+        """Compute what is missing: metrics of images, objects and labels, descriptors, neighbours, maps.
 
-        Each image is decoded once. Finished images are committed every few seconds: after
+        Each image is decoded once, for itself and for the objects on it. Finished images are committed every few seconds: after
         an interrupt, or a kill, the next call computes only what is missing.
 
         Parameters
         ----------
         stages : str or list, optional
-            Of `"pixels"`, `"neighbours"`, `"layout"`; all by default.
+            Of `"pixels"`, `"neighbours"`, `"labels"`, `"layout"`; all by default.
         metrics : str or list, optional
             Custom metrics to compute; all registered ones by default.
         executor : concurrent.futures.Executor, optional
@@ -375,13 +258,12 @@ class Project(EditVerbs):
             pipeline.start(job, lambda: pipeline.run(self, plan, job), background=False)
         return job
 
-    def _after_embedding(self, name: str) -> None:
+    def _after_embedding(self, name: str, level: str) -> None:
         """Rebuild the index, metrics and map of one set."""
         from . import pipeline
 
-        self._run(
-            pipeline.Plan(("neighbours", "layout"), (), None, embedding=name), f"embedding {name}", background=False
-        )
+        plan = pipeline.Plan(("neighbours", "labels", "layout"), (), None, embedding=(level, name))
+        self._run(plan, f"embedding {name}", background=False)
 
     # -- seen -------------------------------------------------------------------------------
 
@@ -442,21 +324,10 @@ class Project(EditVerbs):
         with self._lock:
             return self._reader.snapshot()
 
-    def _ingest(self, source: Source, *, read: bool = True, whole: bool = True, code: str = "") -> Ingested:
-        from .ingest import ingest
-        from .metrics.registry import registered
+    def _answers(self, view: View) -> NDArray[np.uint32]:
+        from .labelling import open_answers
 
-        taken = {m.name for m in registered(ITEM) if not m.custom} | {"object_count"}
-        # Rows that bring their own values instead of files keep their names, and win over ours.
-        clashing = [c for c in source.items.columns if read and c in taken]
-        source.items = source.items.rename({c: f"{c}_source" for c in clashing})
-        with self._lock, self._folder.lock():
-            self._snapshot()
-            n_labels = self._folder.labels.read().height
-            known = self._reader.raw_items
-            return ingest(
-                self._folder, source, self._bases, known=known, n_labels=n_labels, read=read, whole=whole, code=code
-            )
+        return open_answers(self, view)
 
     def _read_pending(self) -> None:
         """Read the files of items that were added without being opened."""
@@ -472,26 +343,3 @@ class Project(EditVerbs):
 def open_project(path: str | os.PathLike[str]) -> Project:
     """Open a project folder; see `Project.open`."""
     return Project.open(path)
-
-
-def _bases_card(home: Path) -> dict[str, str]:
-    """Remember where relative addresses start, absolutely and relative to the project."""
-    here = Path.cwd()
-    try:
-        relative = os.path.relpath(here, home.resolve())
-    except ValueError:  # another drive
-        relative = ""
-    return {"base": str(here), "base_relative": relative}
-
-
-def _same_source(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    keys = ("format", "images", "annotations")
-    return all(_place(old.get(k)) == _place(new.get(k)) for k in keys)
-
-
-def _place(value: Any) -> Any:
-    return str(Path(value).absolute()) if isinstance(value, str) and os.sep in value else value
-
-
-def _shown(images: Any) -> str:
-    return repr(os.fspath(images)) if isinstance(images, (str, os.PathLike)) else f"{len(images)} paths"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the folder layout; a newer one is refused, an older one migrated."""
 
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")
@@ -20,10 +20,23 @@ UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 ITEM = "item"
 OBJECT = "object"
 CLASSIFICATION = "classification"
+LABEL = "label"
+"""Objects and classifications together; its edits are kept at their own two levels."""
+LABEL_LEVELS = (OBJECT, CLASSIFICATION)
 
 # Label kinds.
 KIND_BOX = "box"
+KIND_ROTATED_BOX = "rotated_box"
+KIND_POLYGON = "polygon"
+KIND_POLYLINE = "polyline"
+KIND_POINT = "point"
+KIND_KEYPOINTS = "keypoints"
+KIND_MASK = "mask"
 KIND_CLASSIFICATION = "classification"
+OBJECT_KINDS = (
+    KIND_BOX, KIND_ROTATED_BOX, KIND_POLYGON, KIND_POLYLINE, KIND_POINT, KIND_KEYPOINTS, KIND_MASK
+)  # fmt: skip
+KINDS = (*OBJECT_KINDS, KIND_CLASSIFICATION)
 
 # Columns that code in several rooms names.
 ITEM_ID = "item_id"
@@ -33,6 +46,11 @@ CONTENT_HASH = "content_hash"
 URI = "uri"
 CLASS_NAME = "class_name"
 TAGS = "tags"
+NOTE = "note"
+EXTRA = "extra"
+GROUP = "group"
+FRAME = "frame"
+SPLIT = "split"
 CHANGE_ID = "change_id"
 REVISION = "revision"
 KEY = "key"
@@ -135,20 +153,45 @@ LABELS = TableSchema(
         ORDINAL: pl.UInt32,
         "kind": pl.String,
         CLASS_NAME: pl.String,
-        "x": pl.Float32,
-        "y": pl.Float32,
-        "w": pl.Float32,
-        "h": pl.Float32,
-        "angle": pl.Float32,
+        "x": pl.Float64,
+        "y": pl.Float64,
+        "w": pl.Float64,
+        "h": pl.Float64,
+        "angle": pl.Float64,
+        "points": pl.List(pl.Float64),
+        "rings": pl.List(pl.UInt32),
+        "holes": pl.List(pl.UInt32),
+        "visibility": pl.List(pl.UInt8),
+        "rle": pl.Binary,
+        "mask_h": pl.Int32,
+        "mask_w": pl.Int32,
         "track_id": pl.String,
         "annotator": pl.String,
+        "seconds": pl.Float64,
         "source": pl.String,
-        "extra": pl.String,
+        EXTRA: pl.String,
         CHANGE_ID: pl.String,
     },
     key=ORDINAL,
-    stored={ORDINAL: pl.Int64},
+    stored={
+        ORDINAL: pl.Int64,
+        "rings": pl.List(pl.Int64),
+        "holes": pl.List(pl.Int64),
+        "visibility": pl.List(pl.Int64),
+    },
 )
+"""One row a label. Coordinates are pixels in double precision, so that what was read is written back unchanged.
+
+`x, y, w, h` is the rectangle of a box, unrotated; `angle` turns it about its centre, in degrees clockwise
+as seen (y points down). Of every other shape it is the axis-aligned bounds. `points` is flat (x0, y0, x1,
+…); `rings` counts the vertices of each part of a polygon, `holes` lists the parts that are cut out.
+`rle` is a mask of `mask_h` by `mask_w` pixels as COCO's compressed counts. `extra` is JSON text of what
+the source had besides.
+"""
+
+GEOMETRY = (
+    "x", "y", "w", "h", "angle", "points", "rings", "holes", "visibility", "rle", "mask_h", "mask_w"
+)  # fmt: skip
 
 CHANGES = TableSchema(
     "changes",
@@ -214,5 +257,5 @@ VALUES = TableSchema("values", {ORDINAL: pl.UInt32}, key=ORDINAL, open=True, sto
 HIDDEN_ITEM_COLUMNS = ("modified_ns", CHANGE_ID, REVISION)
 """Bookkeeping that no user frame shows."""
 
-RESERVED_COLUMNS = frozenset([*ITEMS.columns, *LABELS.columns, TAGS, "note", PHASH, DUPLICATE_GROUP])
+RESERVED_COLUMNS = frozenset([*ITEMS.columns, *LABELS.columns, TAGS, NOTE, PHASH, DUPLICATE_GROUP])
 """Names that neither metadata nor a custom metric may take."""

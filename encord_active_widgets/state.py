@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,112 +15,25 @@ import polars as pl
 from numpy.typing import NDArray
 
 from . import schema
-from .expressions import UNTAGGED_COLUMN, tag_column
-from .schema import CHANGE_ID, CLASS_NAME, CONTENT_HASH, ITEM, ITEM_ID, LABEL_ID, ORDINAL, REVISION, TAGS, URI
+from .frames import edited_frame, item_frame, label_columns, label_frame, newest_rows
+from .levels import Level
+from .schema import CHANGE_ID, CLASS_NAME, CLASSIFICATION, ITEM, ITEM_ID, LABEL, LABEL_ID, LABEL_LEVELS, OBJECT, ORDINAL
 from .store.edits import EditLog
-from .store.fold import LevelEdits
+from .store.fold import Folded, LevelEdits
 from .store.folder import ProjectFolder
 from .store.tables import Table
 
 Mask = NDArray[np.bool_]
 
-LABEL_LEVELS = (schema.OBJECT, schema.CLASSIFICATION)
-FILE_METRICS = ("width", "height", "area", "aspect_ratio", "file_size")
-_FEW_ROWS = 2000
-_LATE_COLUMNS = ("mode", "group", "added_at", CONTENT_HASH)
 
+class Levels(dict[str, Level]):
+    """Levels by name; the level of all labels together is put together when asked for."""
 
-@dataclass(frozen=True)
-class Level:
-    """One level (items, objects, classifications) at one moment.
-
-    Attributes
-    ----------
-    frame : pl.DataFrame
-        All columns a user sees but `tags`; n rows in ordinal order.
-    key : str
-        The id column.
-    edits : LevelEdits
-        Tags and removals.
-    metrics : tuple of str
-        Which columns are metrics.
-    """
-
-    name: str
-    frame: pl.DataFrame
-    key: str
-    edits: LevelEdits
-    metrics: tuple[str, ...] = ()
-    phash: pl.Series | None = None
-
-    @property
-    def n(self) -> int:
-        """Number of rows, removed ones included."""
-        return self.frame.height
-
-    @property
-    def tag_names(self) -> list[str]:
-        """The tags of this level, oldest first."""
-        return list(self.edits.tags)
-
-    @cached_property
-    def alive(self) -> Mask | None:
-        """Rows that were not removed; None when no row was."""
-        removed = self.edits.removed
-        return None if removed is None or not removed.any() else ~removed
-
-    @cached_property
-    def tag_frame(self) -> pl.DataFrame:
-        """A Boolean column a tag, and one for rows without any."""
-        masks = self.edits.tags
-        columns = {tag_column(k): pl.Series(v) for k, v in masks.items()}
-        any_tag = np.logical_or.reduce(list(masks.values())) if masks else np.zeros(self.n, np.bool_)
-        return pl.DataFrame({**columns, UNTAGGED_COLUMN: pl.Series(~any_tag, dtype=pl.Boolean)})
-
-    @cached_property
-    def columns(self) -> frozenset[str]:
-        """Names a filter may use."""
-        return frozenset([*self.frame.columns, TAGS])
-
-    @cached_property
-    def query_frame(self) -> pl.DataFrame:
-        """The frame and the Boolean tag columns side by side; no copy."""
-        return pl.concat([self.frame, self.tag_frame], how="horizontal")
-
-    def has_nan(self, name: str) -> bool:
-        """Tell whether a float column holds NaN; looked up once a column."""
-        known = self._nan_columns
-        if name not in known:
-            is_float = name in self.frame.columns and self.frame.schema[name].is_float()
-            known[name] = is_float and bool(self.frame[name].is_nan().any())
-        return known[name]
-
-    @cached_property
-    def _nan_columns(self) -> dict[str, bool]:
-        return {}
-
-    def alive_rows(self) -> NDArray[np.uint32]:
-        """Ordinals of the rows that were not removed."""
-        if self.alive is None:
-            return np.arange(self.n, dtype=np.uint32)
-        return np.flatnonzero(self.alive).astype(np.uint32)
-
-    def tags_of(self, rows: NDArray[np.integer]) -> pl.Series:
-        """Build the list column `tags` for some rows."""
-        names = self.tag_names
-        if not names or rows.size == 0:
-            return pl.Series(TAGS, [[] for _ in range(rows.size)], dtype=pl.List(pl.String))
-        hits = np.stack([self.edits.tags[n][rows] for n in names], axis=1)
-        if rows.size <= _FEW_ROWS:
-            lists = [[n for n, hit in zip(names, row, strict=True) if hit] for row in hits.tolist()]
-            return pl.Series(TAGS, lists, dtype=pl.List(pl.String))
-        row, tag = np.nonzero(hits)
-        offsets = np.concatenate([[0], np.cumsum(hits.sum(axis=1))])
-        flat = pl.Series(names, dtype=pl.String).gather(tag) if tag.size else pl.Series([], dtype=pl.String)
-        lengths = np.diff(offsets)
-        grouped = pl.DataFrame({"row": row, "tag": flat}).group_by("row", maintain_order=True).agg("tag")
-        out = pl.DataFrame({"row": np.arange(lengths.size)}).join(grouped, on="row", how="left", maintain_order="left")
-        return out["tag"].fill_null([]).cast(pl.List(pl.String)).alias(TAGS)
+    def __missing__(self, name: str) -> Level:
+        if name != LABEL:
+            raise KeyError(name)
+        self[LABEL] = all_labels(self[OBJECT], self[CLASSIFICATION])
+        return self[LABEL]
 
 
 @dataclass(frozen=True)
@@ -140,6 +52,28 @@ class Snapshot:
         return self.levels[ITEM]
 
 
+def all_labels(objects: Level, classes: Level) -> Level:
+    """Put objects and classifications into one level: objects first, each in its own order."""
+    frames = [
+        level.frame.with_columns(pl.lit(level.name).alias("level"), pl.col(ORDINAL).alias("level_row"))
+        for level in (objects, classes)
+    ]
+    frame = pl.concat(frames, how="diagonal_relaxed").with_columns(
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias(ORDINAL)
+    )
+    tags = {}
+    for name in dict.fromkeys([*objects.tag_names, *classes.tag_names]):
+        masks = [level.edits.tags.get(name, np.zeros(level.n, np.bool_)) for level in (objects, classes)]
+        tags[name] = np.concatenate(masks)
+    removed = [
+        level.edits.removed if level.edits.removed is not None else np.zeros(level.n, np.bool_)
+        for level in (objects, classes)
+    ]
+    edits = LevelEdits(frame.height, tags, {**classes.edits.colors, **objects.edits.colors}, np.concatenate(removed))
+    metrics = tuple(dict.fromkeys([*objects.metrics, *classes.metrics]))
+    return Level(LABEL, frame, LABEL_ID, edits, metrics)
+
+
 class StateReader:
     """Follows the tables of a project and builds snapshots; called under the project's lock."""
 
@@ -148,7 +82,8 @@ class StateReader:
         self._log = EditLog(folder.edits)
         self._frames: dict[str, tuple[int, pl.DataFrame]] = {}
         self._parts: tuple[Any, ...] = ()
-        self._base: dict[str, tuple[pl.DataFrame, str, tuple[str, ...], pl.Series | None]] = {}
+        self._base: dict[str, tuple[pl.DataFrame, tuple[str, ...], pl.Series | None]] = {}
+        self._edited: dict[str, tuple[tuple[Any, ...], pl.DataFrame]] = {}
         self._snapshot: Snapshot | None = None
 
     @property
@@ -159,14 +94,14 @@ class StateReader:
     def snapshot(self) -> Snapshot:
         """Return the current state, reading only what changed since the last call."""
         old = self._snapshot
-        families = self._folder.families()
         tables: dict[str, Table] = {
             "items": self._folder.items,
             "labels": self._folder.labels,
             "changes": self._folder.changes,
             "pixels": self._folder.pixels,
-            **{f"values/{f}": self._folder.values(f) for f in families},
         }
+        for level in (ITEM, *LABEL_LEVELS):
+            tables |= {f"values/{level}/{f}": self._folder.values(f, level) for f in self._folder.families(level)}
         stamps = tuple((k, t.stamp()) for k, t in tables.items())
         changed = stamps != self._parts
         if changed:
@@ -176,20 +111,17 @@ class StateReader:
         edited = self._log.refresh(sizes)
         if old is not None and not changed and not edited:
             return old
-        return self._publish()
+        return self.publish()
 
     def publish(self) -> Snapshot:
-        """Return a new snapshot after an edit this process appended."""
-        return self._publish()
-
-    def _publish(self) -> Snapshot:
+        """Return a new snapshot of the tables as read and the edits as they are."""
         state = self._log.state
-        levels: dict[str, Level] = {}
-        for name, (frame, key, metrics, phash) in self._base.items():
-            edits = state.level(name, frame.height)
-            if name != ITEM:
-                edits = self._without_removed_items(frame, edits, levels[ITEM])
-            levels[name] = Level(name, frame, key, edits, metrics, phash)
+        items_frame, metrics, phash = self._base[ITEM]
+        item_edits = state.level(ITEM, items_frame.height)
+        below = tuple(self._label_level(name, state, item_edits) for name in LABEL_LEVELS)
+        levels = Levels({level.name: level for level in below})
+        frame = self._item_level_frame(items_frame, item_edits, below)
+        levels[ITEM] = Level(ITEM, frame, ITEM_ID, item_edits, metrics, phash, below)
         self._snapshot = Snapshot(
             revision=(self._snapshot.revision if self._snapshot else 0) + 1,
             levels=levels,
@@ -199,16 +131,49 @@ class StateReader:
         )
         return self._snapshot
 
+    def _label_level(self, name: str, state: Folded, items: LevelEdits) -> Level:
+        base, metrics, item_rows = self._base[name]
+        edits = self._without_removed_items(item_rows, state.level(name, base.height), items)
+        frame = self._kept(
+            name, (base, edits.classes, edits.class_names, edits.notes), lambda: edited_frame(base, edits)
+        )
+        if name == CLASSIFICATION and frame[CLASS_NAME].null_count():
+            # A class that was taken back: the row waits for an answer, and is none meanwhile.
+            unanswered = frame[CLASS_NAME].is_null().to_numpy()
+            edits = edits.copied()
+            edits.removed = unanswered if edits.removed is None else edits.removed | unanswered
+        return Level(name, frame, LABEL_ID, edits, metrics, item_rows=item_rows)
+
+    def _item_level_frame(self, base: pl.DataFrame, edits: LevelEdits, below: tuple[Level, ...]) -> pl.DataFrame:
+        objects, classes = below
+        key = (base, objects.frame, _bytes(objects.alive), classes.frame, _bytes(classes.alive), edits.notes)
+        return self._kept(
+            ITEM,
+            key,
+            lambda: edited_frame(
+                label_columns(base, classes.frame, classes.alive, objects.frame, objects.alive), edits
+            ).rechunk(),
+        )
+
+    def _kept(self, name: str, key: tuple[Any, ...], make: Any) -> pl.DataFrame:
+        """Make a frame again only when what it is made of is another."""
+        known = self._edited.get(name)
+        if known is not None and all(_same(a, b) for a, b in zip(known[0], key, strict=True)):
+            return known[1]
+        frame: pl.DataFrame = make()
+        self._edited[name] = (key, frame)
+        return frame
+
     @staticmethod
-    def _without_removed_items(frame: pl.DataFrame, edits: LevelEdits, items: Level) -> LevelEdits:
+    def _without_removed_items(item_rows: pl.Series | None, edits: LevelEdits, items: LevelEdits) -> LevelEdits:
         """Labels leave the project together with their item."""
-        removed = items.edits.removed
-        if removed is None or not removed.any():
+        removed = items.removed
+        if removed is None or not removed.any() or item_rows is None or not item_rows.len():
             return edits
-        gone = items.frame[ITEM_ID].filter(pl.Series(removed))
-        mask = frame[ITEM_ID].is_in(gone.implode()).to_numpy()
-        own = edits.removed
-        return LevelEdits(edits.n, edits.tags, edits.colors, mask if own is None else mask | own)
+        mask = removed[item_rows.to_numpy()]
+        out = edits.copied()
+        out.removed = mask if edits.removed is None else mask | edits.removed
+        return out
 
     def _read(self, name: str, table: Table) -> pl.DataFrame:
         stamp = table.stamp()
@@ -224,14 +189,21 @@ class StateReader:
         committed = frames["changes"].select(CHANGE_ID)
         items = newest_rows(frames["items"].join(committed, on=CHANGE_ID, how="semi"))
         labels = frames["labels"].join(committed, on=CHANGE_ID, how="semi").sort(ORDINAL)
-        values = {k.split("/", 1)[1]: v for k, v in frames.items() if k.startswith("values/")}
-        frame, metrics, phash = _item_frame(items, labels, frames["pixels"], values)
-        self._base = {ITEM: (frame, ITEM_ID, metrics, phash)}
+
+        def values(level: str) -> dict[str, pl.DataFrame]:
+            start = f"values/{level}/"
+            return {k.removeprefix(start): v for k, v in frames.items() if k.startswith(start)}
+
+        frame, metrics, phash = item_frame(items, frames["pixels"], values(ITEM))
+        self._base = {ITEM: (frame, metrics, phash)}
         self._items = items
         for level in LABEL_LEVELS:
             is_object = pl.col("kind") != schema.KIND_CLASSIFICATION
-            part = labels.filter(is_object if level == schema.OBJECT else ~is_object)
-            self._base[level] = (_label_frame(part, frame), LABEL_ID, (), None)
+            part = labels.filter(is_object if level == OBJECT else ~is_object)
+            rows = part.select(ITEM_ID).join(
+                frame.select(ITEM_ID, ORDINAL), on=ITEM_ID, how="left", maintain_order="left"
+            )
+            self._base[level] = (*label_frame(part, frame, values(level)), rows[ORDINAL])
 
     @property
     def raw_items(self) -> pl.DataFrame:
@@ -239,88 +211,12 @@ class StateReader:
         return self._items
 
 
-def newest_rows(items: pl.DataFrame) -> pl.DataFrame:
-    """Keep the newest revision of each item, in ordinal order.
-
-    A later revision carries only what changed: the metadata of the first row stays.
-    """
-    if items[ORDINAL].n_unique() == items.height:
-        return items.sort(ORDINAL)
-    last = items.sort(ORDINAL, REVISION).group_by(ORDINAL, maintain_order=True)
-    keep_first = ["added_at"]
-    others = [c for c in items.columns if c not in (ORDINAL, *keep_first)]
-    return last.agg(*(pl.col(c).drop_nulls().last() for c in others), *(pl.col(c).first() for c in keep_first)).select(
-        items.columns
-    )
+def _bytes(mask: Mask | None) -> bytes | None:
+    return None if mask is None else mask.tobytes()
 
 
-def _item_frame(
-    items: pl.DataFrame, labels: pl.DataFrame, pixels: pl.DataFrame, values: Mapping[str, pl.DataFrame]
-) -> tuple[pl.DataFrame, tuple[str, ...], pl.Series | None]:
-    meta = [c for c in items.columns if c not in schema.ITEMS.columns]
-    base = items.with_columns(
-        (pl.col("width").cast(pl.Float32) * pl.col("height").cast(pl.Float32)).alias("area"),
-        (pl.col("width").cast(pl.Float32) / pl.col("height").cast(pl.Float32)).alias("aspect_ratio"),
-        pl.col("bytes").alias("file_size"),
-    )
-    classes = (
-        labels.filter(pl.col("kind") == schema.KIND_CLASSIFICATION)
-        .group_by(ITEM_ID, maintain_order=True)
-        .agg(pl.col(CLASS_NAME).first())
-    )
-    objects = labels.filter(pl.col("kind") != schema.KIND_CLASSIFICATION)
-    if not classes.is_empty():
-        base = base.join(classes, on=ITEM_ID, how="left", maintain_order="left")
-    if not objects.is_empty():
-        counts = objects.group_by(ITEM_ID).agg(pl.len().cast(pl.Int64).alias("object_count"))
-        base = base.join(counts, on=ITEM_ID, how="left", maintain_order="left").with_columns(
-            pl.col("object_count").fill_null(0)
-        )
-    metrics = [c for c in FILE_METRICS if base[c].null_count() < base.height]
-    base, pixel_names, phash = _join_pixels(base, pixels)
-    metrics += pixel_names
-    for family in values.values():
-        names = [c for c in family.columns if c != ORDINAL]
-        current = family.filter(pl.col(ORDINAL) < base.height)
-        shared = [c for c in names if c in base.columns]
-        base = base.drop(shared).join(current, on=ORDINAL, how="left", maintain_order="left")
-        metrics += [c for c in names if c != schema.DUPLICATE_GROUP and c not in metrics]
-    front = [ITEM_ID, URI, *([CLASS_NAME] if CLASS_NAME in base.columns else []), *meta]
-    hidden = {*schema.HIDDEN_ITEM_COLUMNS, "bytes"}
-    counts_columns = [c for c in ("object_count", schema.DUPLICATE_GROUP) if c in base.columns]
-    late = [c for c in _LATE_COLUMNS if c in base.columns]
-    rest = [c for c in ("frame",) if base[c].null_count() < base.height]
-    order = [*front, *rest, *metrics, *counts_columns, *late, ORDINAL]
-    extra = [c for c in base.columns if c not in order and c not in hidden and c != "frame"]
-    frame = base.select(list(dict.fromkeys([*order, *extra])))
-    return frame.rechunk(), tuple(metrics), phash
-
-
-def _join_pixels(base: pl.DataFrame, pixels: pl.DataFrame) -> tuple[pl.DataFrame, list[str], pl.Series | None]:
-    if pixels.is_empty():
-        return base, [], None
-    newest = newest_values(pixels)
-    names = [c for c in newest.columns if c not in schema.PIXEL_METRICS.columns and c not in base.columns]
-    joined = base.join(
-        newest.select(CONTENT_HASH, schema.PHASH, *names), on=CONTENT_HASH, how="left", maintain_order="left"
-    )
-    return joined.drop(schema.PHASH), names, joined[schema.PHASH]
-
-
-def newest_values(pixels: pl.DataFrame) -> pl.DataFrame:
-    """One row a content: of each column the value written last."""
-    if pixels[CONTENT_HASH].n_unique() == pixels.height:
-        return pixels
-    ordered = pixels.sort(CONTENT_HASH, "written_ns")
-    return ordered.group_by(CONTENT_HASH, maintain_order=True).agg(pl.all().drop_nulls().last())
-
-
-def _label_frame(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """Renumber the labels of one level from 0; carry the item's address along."""
-    hidden = [c for c in (CHANGE_ID,) if c in labels.columns]
-    present = [
-        c for c in labels.columns if c not in hidden and (labels[c].null_count() < labels.height or c == CLASS_NAME)
-    ]
-    base = labels.select(list(dict.fromkeys([LABEL_ID, ITEM_ID, *present, "kind", ORDINAL])))
-    base = base.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ORDINAL))
-    return base.join(items.select(ITEM_ID, URI), on=ITEM_ID, how="left", maintain_order="left").rechunk()
+def _same(a: Any, b: Any) -> bool:
+    """Tell whether two parts of a key are the same: frames and arrays by identity, small values by content."""
+    if isinstance(a, (pl.DataFrame, np.ndarray)) or isinstance(b, (pl.DataFrame, np.ndarray)):
+        return a is b
+    return bool(a == b)

@@ -9,8 +9,8 @@ import polars as pl
 from .schema import CLASS_NAME, DUPLICATE_GROUP, OBJECT
 
 if TYPE_CHECKING:
+    from .levels import Level
     from .project import Project
-    from .state import Level
 
 _MEGAPIXEL = 1e6
 _LOW_SHARPNESS = 0.65

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 
 from .errors import EawError, InputError, ShapeError, unknown
 from .formats.source import as_polars
-from .schema import CONTENT_HASH, EMBEDDING, ITEM, ITEM_ID, KEY, ORDINAL, VECTOR
+from .schema import CONTENT_HASH, EMBEDDING, ITEM, KEY, OBJECT, ORDINAL, VECTOR
 from .view import View
 
 if TYPE_CHECKING:
     from .embeddings.graph import Graph
     from .embeddings.index import NeighbourIndex
+    from .levels import Level
     from .project import Project
-    from .state import Level
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.uint32]
@@ -186,19 +186,20 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
     >>> p.embeddings["dino"] = frame              # columns item_id and vector       # doctest: +SKIP
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, level: str = ITEM) -> None:
         self._project = project
+        self.level = level
         self._loaded: dict[str, EmbeddingSet] = {}
 
     def __iter__(self) -> Iterator[str]:
-        names = self._project._folder.embeddings()
+        names = self._project._folder.embeddings(self.level)
         return iter(sorted(names, key=lambda n: (n != DESCRIPTOR, n)))
 
     def __len__(self) -> int:
-        return len(self._project._folder.embeddings())
+        return len(self._project._folder.embeddings(self.level))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._project._folder.embeddings()
+        return name in self._project._folder.embeddings(self.level)
 
     def __repr__(self) -> str:
         return (
@@ -210,7 +211,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         with self._project._lock:
             if name not in self:
                 raise unknown("embedding", name, list(self))
-            level = self._project._snapshot().items
+            level = self._project._level(self.level)
             return self._load(name, level)
 
     def __setitem__(self, name: str, vectors: Any) -> None:
@@ -219,7 +220,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         Raises
         ------
         ShapeError
-            The length differs from the number of items, or rows have different lengths.
+            The length differs from the number of rows of the level, or rows have different lengths.
         InputError
             A name that cannot be a folder, or numbers that are not finite.
         """
@@ -227,15 +228,15 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
             raise InputError(f"{name!r} cannot name an embedding.", "Use letters, digits, dots, dashes, underscores.")
         if name == DESCRIPTOR:
             raise InputError('"descriptor" is the built-in set.', "Give yours another name.")
-        level = self._project._snapshot().items
+        level = self._project._level(self.level)
         ids, matrix = _aligned(vectors, level)
         data = np.ascontiguousarray(matrix, dtype="<f4")
         blobs = [row.tobytes() for row in data]
         frame = pl.DataFrame({KEY: ids, VECTOR: blobs}, schema=dict(EMBEDDING.columns))
         with self._project._lock:
-            self._project._folder.embedding(name).replace(frame)
+            self._project._folder.embedding(name, self.level).replace(frame)
             self._loaded.pop(name, None)
-        self._project._after_embedding(name)
+        self._project._after_embedding(name, self.level)
 
     @property
     def default(self) -> str | None:
@@ -243,13 +244,17 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         names = list(self)
         return names[0] if names else None
 
+    def suffix(self, name: str) -> str:
+        """Return what the metrics of a set carry at the end of their names: nothing for the default set."""
+        return "" if name == self.default else f"_{name}"
+
     def similar(self, view: View, k: int, embedding: str | None = None) -> View:
         """Find the items nearest to a view; see `View.similar`."""
         chosen = self._named(embedding)
-        wanted = view.items().rows
+        wanted = view.rows if view.level == self.level else self._translated(view)
         positions = np.flatnonzero(np.isin(chosen.rows, wanted))
         if positions.size == 0:
-            return View(self._project, ITEM).at([])
+            return View(self._project, self.level).at([])
         k = max(int(k), 0)
         found, distances = chosen.index.query(
             np.asarray(chosen.vectors)[positions], min(k + int(wanted.size), len(chosen))
@@ -270,11 +275,17 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
 
     def neighbours(self, row: int, k: int, embedding: str | None = None) -> tuple[Rows, NDArray[np.float32]]:
         """Return ordinals and cosine distances of the items nearest to one row."""
-        near = self.similar(View(self._project, ITEM).at([row]), k, embedding)
+        near = self.similar(View(self._project, self.level).at([row]), k, embedding)
         frame = near.df
         if frame.is_empty():
             return np.empty(0, np.uint32), np.empty(0, np.float32)
         return frame[ORDINAL].to_numpy().astype(np.uint32), frame["distance"].to_numpy().astype(np.float32)
+
+    def _translated(self, view: View) -> Rows:
+        """Return the rows of this level that belong to a view of another."""
+        if self.level == ITEM:
+            return view.items().rows
+        return (view.objects() if self.level == OBJECT else view.classifications()).rows
 
     def _named(self, embedding: str | None) -> EmbeddingSet:
         name = embedding or self.default
@@ -298,12 +309,12 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
             .sort("distance", ORDINAL)
             .head(k)
         )
-        view = View(self._project, ITEM).at(ranked[ORDINAL].to_numpy())
+        view = View(self._project, self.level).at(ranked[ORDINAL].to_numpy())
         return View(self._project, ITEM, view._ops, ranked)
 
     def _load(self, name: str, level: Level) -> EmbeddingSet:
-        table = self._project._folder.embedding(name)
-        key_column = CONTENT_HASH if name == DESCRIPTOR else ITEM_ID
+        table = self._project._folder.embedding(name, self.level)
+        key_column = CONTENT_HASH if name == DESCRIPTOR and self.level == ITEM else level.key
         keys = level.frame.select(ORDINAL, pl.col(key_column).alias(KEY))
         if level.alive is not None:
             keys = keys.filter(pl.Series(level.alive))
@@ -319,7 +330,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         stored = table.read().unique(KEY, keep="last", maintain_order=True)
         joined = keys.join(stored, on=KEY, how="inner", maintain_order="left")
         digest = int(joined.select(ORDINAL, VECTOR).hash_rows(seed=0).sum() or 0) if joined.height else 0
-        home = self._project._folder.cache / "embeddings" / ITEM / name
+        home = self._project._folder.cache / "embeddings" / self.level / name
         folder = home / f"{digest:016x}-{joined.height}"
         before = _latest(home, folder)
         rows, vectors = _materialise(folder, joined)
@@ -383,29 +394,31 @@ def _aligned(vectors: Any, level: Level) -> tuple[pl.Series, Vectors]:
     rows = level.alive_rows()
     if matrix.shape[0] != rows.size:
         raise ShapeError(
-            f"The array has {matrix.shape[0]:,} rows; the project has {rows.size:,} items.",
-            "Give one row an item in the order of p.items.df, or a frame with the columns item_id and vector.",
+            f"The array has {matrix.shape[0]:,} rows; the project has {rows.size:,} {level.name}s.",
+            f"Give one row for each, in the order of df, or a frame with the columns {level.key} and vector.",
         )
     _finite(matrix)
-    return level.frame[ITEM_ID].gather(rows), matrix
+    return level.frame[level.key].gather(rows), matrix
 
 
 def _from_frame(frame: pl.DataFrame, level: Level) -> tuple[pl.Series, Vectors]:
-    names = [c for c in frame.columns if c != ITEM_ID and isinstance(frame.schema[c], (pl.List, pl.Array))]
-    if ITEM_ID not in frame.columns or len(names) != 1:
+    names = [c for c in frame.columns if c != level.key and isinstance(frame.schema[c], (pl.List, pl.Array))]
+    if level.key not in frame.columns or len(names) != 1:
         raise ShapeError(
-            f"The frame has the columns {frame.columns}.", "Give item_id and one column of lists of numbers."
+            f"The frame has the columns {frame.columns}.", f"Give {level.key} and one column of lists of numbers."
         )
-    frame = frame.drop_nulls([ITEM_ID, names[0]])
-    strange = frame.filter(~pl.col(ITEM_ID).is_in(level.frame[ITEM_ID].implode()))
+    frame = frame.drop_nulls([level.key, names[0]])
+    strange = frame.filter(~pl.col(level.key).is_in(level.frame[level.key].implode()))
     if strange.height:
-        raise unknown("item with the id", str(strange[ITEM_ID][0]), level.frame[ITEM_ID].head(1000).to_list())
+        raise unknown(
+            f"{level.name} with the id", str(strange[level.key][0]), level.frame[level.key].head(1000).to_list()
+        )
     lengths = frame[names[0]].cast(pl.List(pl.Float32)).list.len().unique()
     if lengths.len() != 1:
         raise ShapeError(f"The vectors have different lengths: {sorted(lengths.to_list())[:5]}.", "Give one length.")
     matrix = frame[names[0]].cast(pl.List(pl.Float32)).explode().to_numpy().reshape(frame.height, -1)
     _finite(matrix)
-    return frame[ITEM_ID], matrix
+    return frame[level.key], matrix
 
 
 def _finite(matrix: NDArray[Any]) -> None:
@@ -413,7 +426,7 @@ def _finite(matrix: NDArray[Any]) -> None:
     if bad.any():
         raise InputError(
             f"{int(bad.sum()):,} vectors hold NaN or infinity, the first in row {int(np.argmax(bad))}.",
-            "Leave these items out by passing a frame with item_id and vector.",
+            "Leave these rows out by passing a frame with ids and vectors.",
         )
 
 

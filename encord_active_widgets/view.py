@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from .errors import InputError, unknown
-from .expressions import tag_column, with_tag_columns
-from .schema import ITEM, ORDINAL, TAGS
-from .state import Level
+from .expressions import inner_of_has, tag_column, with_tag_columns
+from .levels import Level
+from .schema import CLASSIFICATION, ITEM, ITEM_ID, OBJECT, ORDINAL, TAGS
 from .store.rows import encode_rows
 
 if TYPE_CHECKING:
+    from .dataset import ImageDataset
+    from .exporting import Exported
     from .project import Project
+    from .vectors import EmbeddingSets
     from .widgets.explorer import Explorer
 
 Rows = NDArray[np.uint32]
@@ -58,7 +62,7 @@ class View:
 
     @property
     def level(self) -> str:
-        """`"item"`, `"object"` or `"classification"`."""
+        """`"item"`, `"object"`, `"classification"`, or `"label"` for the last two together."""
         return self._level
 
     @property
@@ -175,18 +179,37 @@ class View:
         return self.at(found[ORDINAL].to_numpy())
 
     def items(self) -> View:
-        """Return the items of these labels (of items: the view itself)."""
+        """Return the items of these labels, each once (of items: the view itself)."""
         if self._level == ITEM:
             return self
-        return View(self._project, ITEM).by_ids(self.df["item_id"].unique(maintain_order=True))
+        return View(self._project, ITEM).by_ids(self.df[ITEM_ID].unique(maintain_order=True))
+
+    def objects(self) -> View:
+        """Return the objects on these items, item by item (of objects: the view itself)."""
+        return self if self._level == OBJECT else self._on_items(OBJECT)
+
+    def classifications(self) -> View:
+        """Return the class answers on these items, item by item."""
+        return self if self._level == CLASSIFICATION else self._on_items(CLASSIFICATION)
+
+    def _on_items(self, name: str) -> View:
+        level = self._project._snapshot().levels[name]
+        mine = pl.DataFrame({ITEM_ID: self.items().ids}).with_row_index("place")
+        found = level.alive_frame().select(ITEM_ID, ORDINAL).join(mine, on=ITEM_ID, how="inner")
+        return View(self._project, name).at(found.sort("place", ORDINAL)[ORDINAL].to_numpy())
+
+    @property
+    def embeddings(self) -> EmbeddingSets:
+        """Embedding sets of this level: `p.objects.embeddings["dino"] = vectors`."""
+        return self._project._embedding_sets(self._level)
 
     def similar(self, k: int = 10, *, embedding: str | None = None) -> View:
-        """Return the `k` items nearest to these items, themselves left out, nearest first.
+        """Return the `k` rows nearest to these rows, themselves left out, nearest first.
 
-        The view's `df` has a column `distance`: cosine distance, 0 (same) to 2, to the
-        nearest item of this view.
+        Items have items as neighbours, objects have objects. The view's `df` has a column
+        `distance`: cosine distance, 0 (same) to 2, to the nearest row of this view.
         """
-        return self._project.embeddings.similar(self, k, embedding)
+        return self.embeddings.similar(self, k, embedding)
 
     # -- edits --------------------------------------------------------------------------
 
@@ -203,8 +226,116 @@ class View:
     def remove(self) -> None:
         """Take these items out of the project. The files stay; `project.undo()` brings them back."""
         if self._level != ITEM:
-            raise InputError(f"A view of {self._level}s cannot be removed.", "Remove items instead.")
+            raise InputError(f"A view of {self._level}s cannot be removed.", "Delete labels with view.delete_label().")
         self._project._edit(ITEM, "remove", rows=encode_rows(self.rows), code="view.remove()")
+
+    def relabel(self, class_name: str) -> View:
+        """Give these labels another class, as an edit that `project.undo()` takes back.
+
+        On a view of items the class of the image itself is meant: an answer that is there is
+        changed, an image without one gets one.
+
+        Raises
+        ------
+        InputError
+            `class_name` is empty.
+        """
+        self._project._relabel(self, class_name)
+        return self
+
+    def delete_label(self) -> None:
+        """Delete these objects or classifications, as an edit that `project.undo()` takes back."""
+        if self._level == ITEM:
+            raise InputError(
+                "A view of items holds no labels to delete.", "Write view.objects().delete_label(), or view.remove()."
+            )
+        self._project._edit_rows(self, "remove", code="view.delete_label()")
+
+    def note(self, text: str) -> View:
+        """Write a note on these rows, shown as the column `note`; an empty text removes it."""
+        self._project._note(self, text)
+        return self
+
+    # -- taken along --------------------------------------------------------------------
+
+    def split(
+        self,
+        *,
+        train: float = 0.8,
+        val: float = 0.1,
+        test: float = 0.1,
+        by: str | None = None,
+        groups: str | Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> View:
+        """Divide these items into train, val and test, written as the column `split`.
+
+        Parameters
+        ----------
+        train, val, test : float
+            Shares; they are scaled to sum to 1.
+        by : str, optional
+            Stratify by this column (`"class_name"`, or `"objects"` for the classes of the objects).
+        groups : str or list of str, optional
+            Columns whose values must not be torn apart: `"group"` (videos), `"duplicate_group"`.
+        seed : int
+            The same seed divides the same items the same way.
+        """
+        from .partition import write_split
+
+        write_split(self, {"train": train, "val": val, "test": test}, by=by, groups=groups, seed=seed)
+        return self
+
+    def dataset(self, transform: Callable[..., Any] | None = None, *, target: str | None = None) -> ImageDataset:
+        """Return these rows as a map-style dataset: `len(d)` and `d[i]`, as `torch.utils.data.DataLoader` takes it.
+
+        See `ImageDataset` for what `d[i]` holds.
+        """
+        from .dataset import ImageDataset
+
+        return ImageDataset(self, transform, target=target)
+
+    def to_coco(self, path: str | os.PathLike[str], *, images: str = "reference", verify: bool = False) -> Exported:
+        """Write these items and their labels as COCO JSON; what was read from COCO comes out as it was.
+
+        Parameters
+        ----------
+        path : path
+            The JSON file.
+        images : {"reference", "copy", "link"}
+            Leave the images where they are, or put them into a folder `images` beside the file.
+        verify : bool
+            Read what was written and compare it with what is here.
+        """
+        from .exporting import export
+
+        return export(self, "coco", path, images=images, verify=verify)
+
+    def to_yolo(
+        self, path: str | os.PathLike[str], *, images: str = "copy", verify: bool = False, task: str | None = None
+    ) -> Exported:
+        """Write a YOLO dataset (`data.yaml`, `images/`, `labels/`), one folder a split; class ids follow the source's."""
+        from .exporting import export
+
+        return export(self, "yolo", path, images=images, verify=verify, task=task)
+
+    def to_voc(self, path: str | os.PathLike[str], *, images: str = "reference", verify: bool = False) -> Exported:
+        """Write Pascal VOC: one XML an image in the folder `Annotations`."""
+        from .exporting import export
+
+        return export(self, "voc", path, images=images, verify=verify)
+
+    def to_csv(self, path: str | os.PathLike[str], *, verify: bool = False) -> Exported:
+        """Write `df` as CSV; lists are written as JSON text."""
+        from .exporting import export
+
+        return export(self, "csv", path, verify=verify)
+
+    def to_parquet(self, path: str | os.PathLike[str], *, verify: bool = False) -> Exported:
+        """Write `df` as Parquet."""
+        from .exporting import export
+
+        return export(self, "parquet", path, verify=verify)
 
     # -- seen ---------------------------------------------------------------------------
 
@@ -256,6 +387,8 @@ class View:
             exprs = [with_tag_columns(e, level.tag_names) for e in step[1]]
             if any(TAGS in e.meta.root_names() for e in exprs):
                 lazy = lazy.with_columns(_tag_list(level.tag_names))
+            for found in level.has_columns(exprs):
+                lazy = lazy.with_columns(pl.lit(found).gather(pl.col(ORDINAL)).alias(found.name))
             return lazy.filter(*exprs)
         if kind == _SORT:
             by = pl.col(step[1]) if isinstance(step[1], str) else step[1]
@@ -291,6 +424,21 @@ def _check(expr: Any, level: Level, extra: pl.DataFrame | None) -> pl.Expr:
         )
     more = set(extra.columns) if extra is not None else set()
     for name in expr.meta.root_names():
-        if name not in level.columns and name not in more:
+        inner = inner_of_has(name)
+        if inner is not None:
+            _check_has(inner, level)
+        elif name not in level.columns and name not in more:
             raise unknown("column", name, level.columns | more)
     return expr
+
+
+def _check_has(inner: pl.Expr, level: Level) -> None:
+    if not level.below:
+        raise InputError(
+            f"ea.has looks from items at their labels; this is a view of {level.name}s.", "Filter directly."
+        )
+    known = [lower.columns for lower in level.below]
+    names = inner.meta.root_names()
+    if not any(all(n in columns for n in names) for columns in known):
+        missing = next((n for n in names if not any(n in columns for columns in known)), names[0])
+        raise unknown("column of labels", missing, frozenset().union(*known))

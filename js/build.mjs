@@ -1,5 +1,5 @@
 // Builds the one file that the widget ships, and holds it to its budget.
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,25 @@ import { gzipSync } from "node:zlib";
 const BUDGET_BYTES = 150_000;
 const here = dirname(fileURLToPath(import.meta.url));
 const out = resolve(here, process.argv[2] ?? "../encord_active_widgets/static/widget.js");
+/** Names of our own objects, in no message and no DOM: shortened, for the most used make up 2 % of the bundle. */
+const INNER = new RegExp(
+  `^(${[
+    "explorer|store|actions|recompute|counting|refetch|testid|thumbs|toasts|hovered|focused|switching|generation|positions|announcement",
+    "selectedCount|tagMasks|shownFacets|setFilter|setPoints|setCodes|setFlags|setPalette|setShapes|setSize|setStyle|setTags|needValues|onArrival",
+    "selectRows|clearSelection|selectMatching|keepSelection|toggleTag|toggleTagFilter|toggleValue|removePart|applyFilter|clearFilter|saveFilter",
+    "deleteFilter|createTag|renameTag|deleteTag|colorTag|deleteLabels|refreshSoon|toScreen|toUnit|forgetTags|forgetOrder|saveUi|tagState|leaveLevel",
+  ].join("|")})$`,
+);
+/** Style sheets travel as text: squeezed, for they are a fifth of the bundle. */
+const styles = {
+  name: "styles",
+  setup(builder) {
+    builder.onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const { code } = await transform(readFileSync(path, "utf8"), { loader: "css", minify: true, target: "es2022" });
+      return { contents: code.trimEnd(), loader: "text" };
+    });
+  },
+};
 const result = await build({
   entryPoints: [resolve(here, "src/index.ts")],
   bundle: true,
@@ -16,9 +35,11 @@ const result = await build({
   target: "es2022",
   charset: "utf8",
   legalComments: "none",
-  jsx: "automatic",
-  jsxImportSource: "preact",
-  loader: { ".css": "text" },
+  // Calls of h() instead of the automatic runtime: "children" is not spelled out two hundred times.
+  tsconfigRaw: { compilerOptions: { jsx: "react", jsxFactory: "h", jsxFragmentFactory: "Fragment", useDefineForClassFields: true, strict: true } },
+  inject: [resolve(here, "src/jsx.ts")],
+  mangleProps: INNER,
+  plugins: [styles],
   write: false,
 });
 // A file of one line that ends like a path would be taken for one by anywidget: keep the newline.

@@ -1,17 +1,39 @@
-"""Any data frame with a column of image paths becomes a project."""
+"""Any data frame with a column of image paths becomes a project; its columns become labels."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from ..errors import InputError, nearest
-from ..schema import CLASS_NAME, ITEMS, KIND_BOX, KIND_CLASSIFICATION, LABELS, RESERVED_COLUMNS, URI
+from ..errors import EawError, InputError, nearest
+from ..schema import (
+    CLASS_NAME,
+    GEOMETRY,
+    ITEMS,
+    KIND_BOX,
+    KIND_CLASSIFICATION,
+    KIND_KEYPOINTS,
+    KIND_MASK,
+    KIND_POINT,
+    KIND_POLYGON,
+    KIND_POLYLINE,
+    KIND_ROTATED_BOX,
+    KINDS,
+    LABELS,
+    RESERVED_COLUMNS,
+    URI,
+)  # fmt: skip
+from .geometry_columns import MOST_PX, bounds_of_points, lists
 from .source import Fault, Source, as_polars
 
 BOX_COLUMNS = ("x", "y", "w", "h")
+_SHAPES = ("points", "rle", "mask")
+_MINE = (*GEOMETRY, "mask", "kind", CLASS_NAME, "track_id", "annotator", "seconds")
+_TEXTS = (CLASS_NAME, "track_id", "annotator", "source", "extra")
 _RENAMED_SUFFIX = "_source"
+_LEAST_NUMBERS = {KIND_POLYGON: 6, KIND_POLYLINE: 4, KIND_POINT: 2, KIND_KEYPOINTS: 2}
 
 
 def read_frame(frame: Any, *, path: str = "path") -> Source:
@@ -21,9 +43,9 @@ def read_frame(frame: Any, *, path: str = "path") -> Source:
     ----------
     frame : data frame
         Polars, pandas, Arrow, or any frame that narwhals knows. One row is an image, or,
-        with the columns `x`, `y`, `w`, `h` (pixels), one box on an image. `class_name`
-        names the class of the image or of the box. `group` names a split or a video.
-        Other columns are kept as metadata of the image.
+        with the columns `x`, `y`, `w`, `h` (pixels), `points` or `rle`, one object on an image.
+        `class_name` names the class of the image or of the object. `group` names a split or
+        a video. Other columns are kept as metadata of the image.
     path : str
         The column of image addresses.
 
@@ -49,13 +71,22 @@ def read_frame(frame: Any, *, path: str = "path") -> Source:
     data = data.rename({path: URI}).drop_nulls(URI)
     if data.is_empty():
         raise InputError("The frame has no rows with an address.", f'Fill the column "{path}".')
-    boxes = all(c in data.columns for c in BOX_COLUMNS)
-    labels = _labels(data, boxes)
-    meta = data.drop(
-        [c for c in (*BOX_COLUMNS, CLASS_NAME, "angle") if c in data.columns and (boxes or c == CLASS_NAME)]
-    )
+    shaped = has_shapes(data)
+    labels: pl.DataFrame | None = None
+    if shaped:
+        labels, more = label_columns(data.select(c for c in data.columns if c == URI or c in (*_MINE, "extra")))
+        faults += more
+    elif CLASS_NAME in data.columns:
+        labels = _classes(data)
+    mine = _MINE if shaped else (CLASS_NAME,)
+    meta = data.drop([c for c in (*mine, *(("extra",) if shaped else ())) if c in data.columns])
     meta = rename_reserved(meta).unique(URI, keep="first", maintain_order=True)
     return Source(meta, "frame", {"format": "frame"}, labels=labels, faults=faults)
+
+
+def has_shapes(data: pl.DataFrame) -> bool:
+    """Tell whether the rows of a frame are labels with a shape, not images."""
+    return all(c in data.columns for c in BOX_COLUMNS) or any(c in data.columns for c in _SHAPES)
 
 
 def rename_reserved(frame: pl.DataFrame) -> pl.DataFrame:
@@ -69,18 +100,209 @@ def rename_reserved(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.rename(taken)
 
 
-def _labels(data: pl.DataFrame, boxes: bool) -> pl.DataFrame | None:
-    if boxes:
-        columns = [URI, *BOX_COLUMNS, *(c for c in (CLASS_NAME, "angle") if c in data.columns)]
-        found = data.select(columns).drop_nulls([*BOX_COLUMNS])
-        return found.with_columns(
-            pl.lit(KIND_BOX).alias("kind"), *(pl.col(c).cast(LABELS.columns[c]) for c in BOX_COLUMNS)
-        )
-    if CLASS_NAME not in data.columns:
-        return None
+def _classes(data: pl.DataFrame) -> pl.DataFrame:
     return (
         data.select(URI, pl.col(CLASS_NAME).cast(pl.String))
         .drop_nulls(CLASS_NAME)
         .unique(URI, keep="first", maintain_order=True)
         .with_columns(pl.lit(KIND_CLASSIFICATION).alias("kind"))
     )
+
+
+def label_columns(data: pl.DataFrame) -> tuple[pl.DataFrame, list[Fault]]:
+    """Make labels of rows: types made right, kinds found out, bounds filled in.
+
+    Parameters
+    ----------
+    data : pl.DataFrame
+        `uri` and columns of `schema.LABELS`; also `mask` ((h, w) arrays), and `points` as pairs.
+
+    Returns
+    -------
+    labels : pl.DataFrame
+        The rows that can be used.
+    faults : list of Fault
+        The others, with their row number.
+    """
+    frame = data.with_row_index("row")
+    bad: dict[int, tuple[str, str]] = {}
+    frame = _numbers(frame, bad)
+    frame = _texts(frame)
+    if "mask" in frame.columns:
+        frame = _masks(frame, bad)
+    if "points" in frame.columns:
+        frame = _points(frame, bad)
+    frame = _kinds(frame, bad)
+    frame = _judged(frame, bad)
+    faults = []
+    for row, (why, remedy) in sorted(bad.items()):
+        faults.append(Fault(f"row {row} ({data[URI][row]})", "skipped", why, remedy))
+    kept = frame.filter(~pl.col("row").is_in(pl.Series(list(bad), dtype=pl.UInt32).implode()), pl.col("kind") != "")
+    return kept.select(URI, *(c for c in frame.columns if c in LABELS.columns)), faults
+
+
+def _numbers(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
+    """Cast coordinates; what was there and is no finite number is listed."""
+    for name in (*BOX_COLUMNS, "angle", "seconds"):
+        if name not in frame.columns:
+            continue
+        before = frame[name]
+        try:
+            after = before.cast(pl.Float64, strict=False)
+        except pl.exceptions.PolarsError:
+            after = pl.repeat(None, before.len(), dtype=pl.Float64, eager=True)
+        wrong = (after.is_null() & before.is_not_null()) | (~(after.abs() <= MOST_PX)).fill_null(value=False)
+        if before.dtype.is_float():
+            # How pandas says "nothing": a row without any box is an image without labels.
+            missing = after.is_nan()
+            wrong &= ~missing
+            after = after.fill_nan(None)
+        for row in frame["row"].filter(wrong):
+            bad.setdefault(row, (f'"{name}" is no finite number ({str(before[row])[:40]})', "give it in pixels"))
+        frame = frame.with_columns(after.alias(name))
+    for name in ("mask_h", "mask_w"):
+        if name in frame.columns:
+            frame = frame.with_columns(pl.col(name).cast(pl.Int32, strict=False))
+    return frame
+
+
+def _texts(frame: pl.DataFrame) -> pl.DataFrame:
+    for name in _TEXTS:
+        if name in frame.columns and frame.schema[name] != pl.String:
+            column = frame[name]
+            text = (
+                pl.Series(name, [None if v is None else str(v) for v in column], dtype=pl.String)
+                if column.dtype == pl.Object or column.dtype.is_nested()
+                else column.cast(pl.String)
+            )
+            frame = frame.with_columns(text)
+    return frame
+
+
+def _masks(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
+    from ..metrics import masks
+
+    codes: list[bytes | None] = []
+    heights: list[int | None] = []
+    widths: list[int | None] = []
+    for row, mask in enumerate(frame["mask"]):
+        code = height = width = None
+        if mask is not None:
+            array = np.asarray(mask)
+            if array.ndim == 2 and array.size and array.dtype.kind in "biuf":
+                height, width = array.shape
+                code = masks.encode(array != 0)
+            else:
+                bad.setdefault(row, (f"its mask has shape {array.shape}", "give an (h, w) array"))
+        codes.append(code)
+        heights.append(height)
+        widths.append(width)
+    return frame.drop("mask").with_columns(
+        pl.Series("rle", codes, dtype=pl.Binary),
+        pl.Series("mask_h", heights, dtype=pl.Int32),
+        pl.Series("mask_w", widths, dtype=pl.Int32),
+    )
+
+
+def _points(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
+    """Make flat lists of points, given as flat lists, as pairs, or as arrays."""
+    column = frame["points"]
+    dtype = column.dtype
+    if isinstance(dtype, pl.Array):
+        column = column.arr.to_list()
+        dtype = column.dtype
+    if isinstance(dtype, pl.List) and dtype.inner.is_numeric():
+        return frame.with_columns(column.cast(pl.List(pl.Float64)))
+    values: list[np.ndarray[Any, Any]] = []
+    for row, given in enumerate(column):
+        flat = np.empty(0)
+        if given is not None:
+            try:
+                array = np.asarray(given.to_list() if isinstance(given, pl.Series) else given, dtype=np.float64)
+                flat = array.ravel() if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 2) else flat
+            except (TypeError, ValueError):
+                pass
+            if not flat.size:
+                bad.setdefault(row, ("its points are no pairs of numbers", "give [(x, y), …] in pixels"))
+        values.append(flat)
+    sizes = np.array([v.size for v in values], np.int64)
+    return frame.with_columns(
+        lists(np.concatenate(values) if values else np.empty(0), sizes, pl.Float64).alias("points")
+    )
+
+
+def _kinds(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
+    """Find out what a row is, where it does not say; "" where it holds no label."""
+
+    def there(name: str) -> pl.Expr:
+        return pl.col(name).is_not_null() if name in frame.columns else pl.lit(value=False)
+
+    boxed = pl.all_horizontal(*(there(c) for c in BOX_COLUMNS))
+    turned = (pl.col("angle").fill_null(0) != 0) if "angle" in frame.columns else pl.lit(value=False)
+    guess = (
+        pl.when(there("rle")).then(pl.lit(KIND_MASK))
+        .when(there("visibility")).then(pl.lit(KIND_KEYPOINTS))
+        .when(there("points")).then(pl.lit(KIND_POLYGON))
+        .when(boxed & turned).then(pl.lit(KIND_ROTATED_BOX))
+        .when(boxed).then(pl.lit(KIND_BOX))
+        .otherwise(pl.lit(""))
+    )  # fmt: skip
+    if "kind" not in frame.columns:
+        return frame.with_columns(guess.alias("kind"))
+    frame = frame.with_columns(pl.coalesce(pl.col("kind").cast(pl.String), guess).alias("kind"))
+    for row, kind in frame.filter(~pl.col("kind").is_in([*KINDS, ""])).select("row", "kind").iter_rows():
+        bad.setdefault(row, (f'there is no kind "{kind}"', nearest(kind, KINDS)))
+    needs = {KIND_BOX: boxed, KIND_ROTATED_BOX: boxed, KIND_MASK: there("rle")} | dict.fromkeys(
+        _LEAST_NUMBERS, there("points")
+    )
+    for kind, has in needs.items():
+        for row in frame.filter(pl.col("kind") == kind, ~has)["row"]:
+            bad.setdefault(row, (f"it is a {kind} without its shape", "give x, y, w, h, points or rle"))
+    return frame
+
+
+def _judged(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
+    """List shapes that are none; fill in the bounds of points and masks."""
+    if all(c in frame.columns for c in BOX_COLUMNS):
+        flat = frame.filter(
+            pl.col("kind").is_in([KIND_BOX, KIND_ROTATED_BOX]), ~((pl.col("w") > 0) & (pl.col("h") > 0))
+        )
+        for row, w, h in flat.select("row", "w", "h").iter_rows():
+            if w is not None and h is not None:
+                bad.setdefault(row, (f"its box has no area (width {w:g}, height {h:g})", "draw the box again"))
+    bounds = np.full((frame.height, 4), np.nan)
+    if "points" in frame.columns:
+        column = frame["points"]
+        sizes = column.list.len().fill_null(0).to_numpy().astype(np.int64)
+        values = column.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.float64)
+        owner = np.repeat(np.arange(frame.height), sizes)
+        odd = np.bincount(owner[~(np.abs(values) <= MOST_PX)], minlength=frame.height) > 0
+        few = np.array([sizes[i] < _LEAST_NUMBERS.get(k, 0) for i, k in enumerate(frame["kind"])], bool)
+        for row in np.flatnonzero((sizes % 2 == 1) | odd | few).tolist():
+            bad.setdefault(row, ("its points are too few, an odd count, or not finite", "give x, y pairs in pixels"))
+        good = ~((sizes % 2 == 1) | odd)
+        bounds = bounds_of_points(values[np.repeat(good, sizes)], np.where(good, sizes, 0))
+    if "rle" in frame.columns:
+        _judge_masks(frame, bounds, bad)
+    filled = pl.DataFrame(bounds, schema=list(BOX_COLUMNS), orient="row").fill_nan(None)
+    shaped = pl.Series(np.isfinite(bounds).all(axis=1))
+    for name in BOX_COLUMNS:
+        own = frame[name] if name in frame.columns else pl.repeat(None, frame.height, dtype=pl.Float64, eager=True)
+        frame = frame.with_columns(filled[name].zip_with(shaped, own.cast(pl.Float64)).alias(name))
+    return frame
+
+
+def _judge_masks(frame: pl.DataFrame, bounds: np.ndarray[Any, Any], bad: dict[int, tuple[str, str]]) -> None:
+    from ..metrics import masks
+
+    for row, rle in enumerate(frame["rle"]):
+        if rle is None or row in bad:
+            continue
+        try:
+            height, width = frame["mask_h"][row], frame["mask_w"][row]
+            data = rle.encode("ascii", "replace") if isinstance(rle, str) else bytes(rle)
+            masks.parse([data], height or 0, width or 0)
+            bounds[row] = masks.bounds([data], height, width)[0]
+        except (EawError, pl.exceptions.ColumnNotFoundError) as error:
+            why = error.message if isinstance(error, EawError) else "mask_h and mask_w are missing"
+            bad.setdefault(row, (f"its mask cannot be used: {why}", "give COCO's counts, mask_h and mask_w"))

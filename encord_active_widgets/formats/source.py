@@ -37,6 +37,10 @@ class Source:
         A short name for the project.
     card : dict
         What is needed to read the same source again.
+    header : dict
+        What belongs to the whole source and is written back with it: categories, licences, names of classes.
+    sizes : pl.DataFrame or None
+        `uri`, `width`, `height` in pixels as the source states them; compared with the images.
     """
 
     items: pl.DataFrame
@@ -44,6 +48,24 @@ class Source:
     card: dict[str, Any]
     labels: pl.DataFrame | None = None
     faults: list[Fault] = field(default_factory=list)
+    header: dict[str, Any] = field(default_factory=dict)
+    sizes: pl.DataFrame | None = None
+
+    def strict(self) -> Source:
+        """Return the source if nothing had to be skipped, else raise what was.
+
+        Raises
+        ------
+        InputError
+            The first fault, and how many more there are.
+        """
+        if self.faults:
+            first, more = self.faults[0], len(self.faults) - 1
+            raise InputError(
+                f"{first.where}: {first.why}{f' (and {more:,} more)' if more else ''}.",
+                f"{first.remedy[:1].upper()}{first.remedy[1:]}, or leave out strict=True to skip and list it.",
+            )
+        return self
 
 
 def as_polars(frame: Any, what: str = "frame") -> pl.DataFrame:

@@ -20,6 +20,7 @@ R = TypeVar("R")
 _SOURCES = (
     "embeddings/describe.py",
     "embeddings/descriptor.py",
+    "formats/json_kernels.py",
     "images/_numba.py",
     "metrics/hashes.py",
     "metrics/kernels.py",

@@ -13,6 +13,8 @@ from ..errors import ImageError
 # Two letters at least before the colon, so that `C://images` stays a Windows path.
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 
+_FRAME = re.compile(r"#pts=-?\d+$")
+
 _MOST_ADDRESS_CHARS = 300
 """Longest address shown whole in an error message."""
 
@@ -33,20 +35,33 @@ def read_bytes(address: str) -> bytes:
     Parameters
     ----------
     address : str
-        A local path, a `file://` URL, or any other `scheme://` address that fsspec
-        (extra `remote`) can open. Nothing is fetched unless the address names a scheme.
+        A local path, a `file://` URL, any other `scheme://` address that fsspec (extra
+        `remote`) can open, or a frame of a local video (extra `video`). Nothing is fetched unless the address names a scheme.
 
     Raises
     ------
     ImageError
         If there is nothing to read, with the reason and a remedy.
     """
+    if is_frame(address):
+        from .video import frame_bytes
+
+        return frame_bytes(address)
     kind = scheme(address)
     if kind == "file":
         return _read_local(unquote(urlsplit(address).path))
     if kind is not None:
         return _read_remote(address, kind)
     return _read_local(address)
+
+
+def is_frame(address: str) -> bool:
+    """Tell whether an address names one frame of a video, `clip.mp4#pts=1024`.
+
+    >>> is_frame("clip.mp4#pts=1024"), is_frame("a#b.jpg")
+    (True, False)
+    """
+    return _FRAME.search(address) is not None
 
 
 def _read_local(path: str) -> bytes:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import EawError, ImageError
-from ..images.address import read_bytes, shown
+from ..images.address import is_frame, read_bytes, shown
 from ..images.decode import Decoder, encode_jpeg
 from .hashes import content_hash
 from .registry import MetricSpec
@@ -20,6 +21,8 @@ from .registry import MetricSpec
 METRICS, VECTORS, THUMBNAILS = "metrics", "vectors", "thumbnails"
 WANT_ALL = (METRICS, VECTORS, THUMBNAILS)
 """What a batch can be asked for; metrics include the perceptual hash."""
+
+Crops = tuple[npt.NDArray[np.uint32], npt.NDArray[np.float64]]
 
 _CHANGED = "The file has changed since it was added to the project."
 
@@ -40,7 +43,8 @@ class PixelBatch:
     """Results in column form: row k of everything belongs to `content_hash[k]`.
 
     Images that could not be read have no row, only a problem. Of what was not wanted,
-    `metrics` is empty, `phash` and `vectors` have no rows, `thumbnails` is empty.
+    `metrics` is empty, `phash` and `vectors` have no rows, `thumbnails` is empty. Row k of
+    the crops belongs to the object `crop_rows[k]`; one that lies outside its image has NaN.
     """
 
     content_hash: list[str] = field(default_factory=list)
@@ -50,6 +54,9 @@ class PixelBatch:
     thumbnails: list[bytes] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     custom: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    crop_rows: npt.NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    crop_metrics: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    crop_vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     def __len__(self) -> int:
         return len(self.content_hash)
@@ -60,8 +67,9 @@ def compute_batch(
     hashes: Sequence[str],
     custom: Sequence[MetricSpec] = (),
     want: Sequence[str] = WANT_ALL,
+    crops: Sequence[Crops | None] | None = None,
 ) -> PixelBatch:
-    """Compute everything that needs pixels, for some images.
+    """Compute everything that needs pixels, for some images and the objects on them.
 
     Parameters
     ----------
@@ -73,6 +81,8 @@ def compute_batch(
         Registered functions of pixels.
     want : sequence of str
         A choice of `"metrics"`, `"vectors"`, `"thumbnails"`.
+    crops : sequence of (rows, boxes) or None, optional
+        For each image the objects on it: ordinals (k,), and x0, y0, x1, y1 in pixels (k, 4).
 
     Returns
     -------
@@ -91,10 +101,11 @@ def compute_batch(
     failed: set[str] = set()
     decoder = _decoder
     row = 0
-    for address, expected in zip(addresses, hashes, strict=True):
+    cut = _Cutter()
+    for i, (address, expected) in enumerate(zip(addresses, hashes, strict=True)):
         try:
             data = read_bytes(address)
-            found = content_hash(data)
+            found = identity(address, data, expected)
             if expected and found != expected:
                 raise ImageError(_CHANGED, "Call p.refresh() to take the new content.")
             pixels, plain = decoder.decode(data)
@@ -122,6 +133,9 @@ def compute_batch(
                 )
             )
             continue
+        mine = crops[i] if crops is not None else None
+        if mine is not None:
+            cut.take(pixels, mine, found, address, batch.problems)
         batch.content_hash.append(found)
         for k, spec in enumerate(custom):
             own[row, k] = _custom_value(spec, pixels, found, address, batch.problems, failed)
@@ -132,7 +146,59 @@ def compute_batch(
     if VECTORS in want:
         batch.vectors = vectors[:row]
     batch.custom = {spec.name: own[:row, k].copy() for k, spec in enumerate(custom)}
+    cut.hand_over(batch)
     return batch
+
+
+class _Cutter:
+    """Measures the crops of objects while their image is decoded."""
+
+    def __init__(self) -> None:
+        self._rows: list[npt.NDArray[np.uint32]] = []
+        self._values: list[npt.NDArray[np.float32]] = []
+        self._vectors: list[npt.NDArray[np.float32]] = []
+
+    def take(
+        self, pixels: npt.NDArray[np.uint8], crops: Crops, found: str, address: str, problems: list[Problem]
+    ) -> None:
+        """Measure the objects on one image; what does not touch it is listed once."""
+        from .pixels import PIXEL_METRICS, measure
+
+        rows, boxes = crops
+        values = np.full((len(rows), len(PIXEL_METRICS)), np.nan, np.float32)
+        vectors = np.full((len(rows), _dimension()), np.nan, np.float32)
+        height, width = pixels.shape[:2]
+        low = np.clip(np.floor(boxes[:, :2]), 0, [width, height]).astype(np.int64)
+        high = np.clip(np.ceil(boxes[:, 2:]), 0, [width, height]).astype(np.int64)
+        outside = 0
+        for k in range(len(rows)):
+            (x0, y0), (x1, y1) = low[k], high[k]
+            if x1 <= x0 or y1 <= y0:
+                outside += 1
+                continue
+            crop = np.ascontiguousarray(pixels[y0:y1, x0:x1])
+            measure(crop, thumbnail=False, values=values[k], vector=vectors[k])
+        if outside:
+            why = f"{outside} of its objects lie outside of it ({width} × {height} px)."
+            problems.append(Problem(found, address, "objects", why, "Correct or delete these labels."))
+        self._rows.append(np.asarray(rows, np.uint32))
+        self._values.append(values)
+        self._vectors.append(vectors)
+
+    def hand_over(self, batch: PixelBatch) -> None:
+        """Put the crops into the batch."""
+        from .pixels import PIXEL_METRICS
+
+        if self._rows:
+            values = np.concatenate(self._values)
+            batch.crop_rows = np.concatenate(self._rows)
+            batch.crop_metrics = {name: values[:, k].copy() for k, name in enumerate(PIXEL_METRICS)}
+            batch.crop_vectors = np.concatenate(self._vectors)
+
+
+def identity(address: str, data: bytes, expected: str) -> str:
+    """Return the content hash of an image; a video frame keeps the one that its file and time gave it."""
+    return expected if expected and is_frame(address) else content_hash(data)
 
 
 # One buffer for each thread that decodes; a cache, not state that anything depends on.
@@ -203,4 +269,16 @@ def merge(batches: Sequence[PixelBatch]) -> PixelBatch:
         thumbnails=[t for b in batches for t in b.thumbnails],
         problems=[p for b in batches for p in b.problems],
         custom={k: np.concatenate([b.custom[k] for b in filled]) for k in first.custom},
+        **_merged_crops([b for b in batches if b.crop_rows.size]),
     )
+
+
+def _merged_crops(batches: Sequence[PixelBatch]) -> dict[str, Any]:
+    if not batches:
+        return {}
+    names = batches[0].crop_metrics
+    return {
+        "crop_rows": np.concatenate([b.crop_rows for b in batches]),
+        "crop_metrics": {k: np.concatenate([b.crop_metrics[k] for b in batches]) for k in names},
+        "crop_vectors": np.concatenate([b.crop_vectors for b in batches]),
+    }

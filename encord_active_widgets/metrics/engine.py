@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from ..errors import InputError
-from .batch import METRICS, THUMBNAILS, VECTORS, WANT_ALL, PixelBatch, Problem, compute_batch, merge
+from .batch import METRICS, THUMBNAILS, VECTORS, WANT_ALL, Crops, PixelBatch, Problem, compute_batch, merge
 from .registry import MetricSpec
 
 __all__ = [
@@ -80,7 +80,8 @@ def run(
     Parameters
     ----------
     todo : pl.DataFrame
-        Columns `content_hash` and `uri` (strings), one row an image.
+        Columns `content_hash` and `uri` (strings), one row an image; optionally the objects on
+        it, `objects` (list of ordinals) and `boxes` (flat list of x0, y0, x1, y1).
     sink : callable
         Called with a merged `PixelBatch` about every 2 s or 4,096 rows, on this thread.
     executor : concurrent.futures.Executor, optional
@@ -134,6 +135,7 @@ class _Run:
     ) -> None:
         self._addresses: list[str] = todo["uri"].to_list()
         self._hashes: list[str] = todo["content_hash"].fill_null("").to_list()
+        self._crops = _crops_of(todo)
         self._sink = sink
         self._executor = executor
         self._in_flight_most = workers * BATCHES_AHEAD
@@ -179,6 +181,7 @@ class _Run:
                 self._hashes[self._next : stop],
                 self._custom,
                 self._want,
+                self._crops[self._next : stop] if self._crops is not None else None,
             )
             self._flying[future] = stop - self._next
             self._next = stop
@@ -212,9 +215,10 @@ class _Run:
         """Keep one problem for each failing metric of the whole run."""
         kept = []
         for problem in batch.problems:
-            if problem.what == "image" or problem.what not in self._failed_metrics:
+            of_image = problem.what in ("image", "objects")
+            if of_image or problem.what not in self._failed_metrics:
                 kept.append(problem)
-            if problem.what != "image":
+            if not of_image:
                 self._failed_metrics.add(problem.what)
         return replace(batch, problems=kept)
 
@@ -241,7 +245,18 @@ def _timed_batch(
     hashes: Sequence[str],
     custom: Sequence[MetricSpec],
     want: Sequence[str],
+    crops: Sequence[Crops | None] | None,
 ) -> tuple[PixelBatch, float]:
     """Compute a batch and say how long it took where it ran."""
     start = time.perf_counter()
-    return compute_batch(addresses, hashes, custom, want), time.perf_counter() - start
+    return compute_batch(addresses, hashes, custom, want, crops), time.perf_counter() - start
+
+
+def _crops_of(todo: pl.DataFrame) -> list[Crops | None] | None:
+    """Return each image's objects and their boxes."""
+    if "objects" not in todo.columns or todo["objects"].null_count() == todo.height:
+        return None
+    return [
+        None if rows is None else (rows.to_numpy(), boxes.to_numpy().reshape(-1, 4))
+        for rows, boxes in zip(todo["objects"], todo["boxes"], strict=True)
+    ]

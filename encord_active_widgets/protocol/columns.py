@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ..levels import Level
 from ..schema import CLASS_NAME, CONTENT_HASH, ITEM_ID, LABEL_ID, ORDINAL, URI
-from ..state import Level
 
 Bytes = NDArray[np.uint8]
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ..errors import EawError, InputError
+from ..schema import ITEM
 from ..store.rows import decode_rows
 from ..view import View
 from .router import Buffers, Handler, Reply
@@ -29,6 +30,9 @@ class Editing:
             "tags.rename": self.tags_rename,
             "tags.delete": self.tags_delete,
             "tags.color": self.tags_color,
+            "labels.relabel": self.labels_relabel,
+            "labels.delete": self.labels_delete,
+            "notes.set": self.notes_set,
             "edits.undo": lambda *_: self._undo(redo=False),
             "edits.redo": lambda *_: self._undo(redo=True),
             "filters.save": self.filters_save,
@@ -39,11 +43,32 @@ class Editing:
 
     def tags_apply(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Tag and untag some rows; the reply is sent when the edit is on the disk."""
+        view = self._rows(content, buffers)
+        self._project._tag(view, add=_names(content, "add"), remove=_names(content, "remove"), cause=_CAUSE)
+        return self._edited()
+
+    def _rows(self, content: dict[str, Any], buffers: Buffers) -> View:
+        """Return the rows a request speaks of, as a view of the level that is shown."""
         data = bytes(buffers[0]) if buffers else b""
         rows = decode_rows(str(content.get("enc", "ids")), data)
-        rows = rows[rows < self._service.level.n]
-        view = View(self._project, self._service.view.level).at(rows)
-        self._project._tag(view, add=_names(content, "add"), remove=_names(content, "remove"), cause=_CAUSE)
+        return View(self._project, self._service.view.level).at(rows[rows < self._service.level.n])
+
+    def labels_relabel(self, content: dict[str, Any], buffers: Buffers) -> Reply:
+        """Give labels another class; on images the class of the image."""
+        self._project._relabel(self._rows(content, buffers), str(content.get("class_name", "")), cause=_CAUSE)
+        return self._edited()
+
+    def labels_delete(self, content: dict[str, Any], buffers: Buffers) -> Reply:
+        """Delete labels."""
+        view = self._rows(content, buffers)
+        if view.level == ITEM:
+            raise InputError("Images cannot be deleted here.", "Switch to objects to delete labels.")
+        self._project._edit_rows(view, "remove", cause=_CAUSE, code="view.delete_label()")
+        return self._edited()
+
+    def notes_set(self, content: dict[str, Any], buffers: Buffers) -> Reply:
+        """Write a note on rows; an empty text removes it."""
+        self._project._note(self._rows(content, buffers), str(content.get("text", "")), cause=_CAUSE)
         return self._edited()
 
     def tags_create(self, content: dict[str, Any], _: Buffers) -> Reply:

@@ -13,7 +13,7 @@ import polars as pl
 
 from ..errors import InputError, unknown
 from ..expressions import contains, rows, tagged, untagged
-from ..state import Level
+from ..levels import Level
 
 Spec = dict[str, Any]
 EMPTY: Spec = {"all": []}

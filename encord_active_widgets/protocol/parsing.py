@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from ..expressions import from_tree, tree
+from ..levels import Level
 from ..schema import TAGS
-from ..state import Level
 from .filters import Spec
 
 _MIRRORED = {"Lt": "Gt", "LtEq": "GtEq", "Gt": "Lt", "GtEq": "LtEq", "Eq": "Eq", "NotEq": "NotEq"}

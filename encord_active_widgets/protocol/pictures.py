@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from ..errors import EawError
-from ..schema import CONTENT_HASH, URI
-from ..state import Level
+from ..levels import Level
+from ..schema import CLASS_NAME, CONTENT_HASH, LABEL_ID, URI
 from ..store.folder import resolve_address
 
 if TYPE_CHECKING:
     from ..project import Project
 
+_CONTEXT = 0.25
+"""How much of an object's longer side its picture shows around it."""
+_LEAST_CONTEXT_PX = 4
 _MOST_KEPT = 2048
 _MOST_SIDE_PX = 4096
 _WORKERS = 4
@@ -28,12 +32,15 @@ class Pictures:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._made: OrderedDict[str, bytes] = OrderedDict()
+        self._crops: OrderedDict[tuple[str, str | None], tuple[bytes, dict[str, Any] | None]] = OrderedDict()
         self._pool: ThreadPoolExecutor | None = None
 
-    def thumbnails(self, level: Level, rows: NDArray[np.uint32]) -> list[bytes]:
-        """Return a small JPEG a row; empty where the image cannot be read."""
+    def thumbnails(self, level: Level, items: Level, rows: NDArray[np.uint32]) -> list[bytes]:
+        """Return a small JPEG a row, of its image; empty where that cannot be read."""
         known = rows < level.n
         valid = rows[known]
+        if level.item_rows is not None:
+            valid, level = level.item_rows.gather(valid).to_numpy(), items
         hashes = (
             level.frame[CONTENT_HASH].gather(valid).to_list()
             if CONTENT_HASH in level.frame.columns
@@ -51,6 +58,43 @@ class Pictures:
                 self._remember(keys[i], blob)
         blobs = iter(out)
         return [next(blobs) if k else b"" for k in known]
+
+    def crops(
+        self, level: Level, items: Level, rows: NDArray[np.uint32]
+    ) -> tuple[list[bytes], list[dict[str, Any] | None]]:
+        """Return a picture of each object with some of its surroundings, and its outline in that picture's pixels.
+
+        Each image is decoded once for all objects on it.
+        """
+        known = np.flatnonzero(rows < level.n)
+        blobs: list[bytes] = [b""] * rows.size
+        shapes: list[dict[str, Any] | None] = [None] * rows.size
+        if not known.size or level.item_rows is None:
+            return blobs, shapes
+        frame = level.frame[rows[known]]
+        places: dict[int, list[int]] = {}
+        for k, item_row in enumerate(level.item_rows.gather(rows[known]).to_list()):
+            key = self._key_of(frame, k)
+            if key in self._crops:
+                blobs[known[k]], shapes[known[k]] = self._crops[key]
+            else:
+                places.setdefault(item_row, []).append(k)
+        addresses = items.frame[URI].gather(list(places)).to_list()
+        work = [
+            (resolve_address(a, self._project._bases), frame[mine])
+            for a, mine in zip(addresses, places.values(), strict=True)
+        ]
+        for mine, made in zip(places.values(), self._workers().map(_cut_all, work), strict=True):
+            for k, (blob, shape) in zip(mine, made, strict=True):
+                blobs[known[k]], shapes[known[k]] = blob, shape
+                self._crops[self._key_of(frame, k)] = (blob, shape)
+        while len(self._crops) > _MOST_KEPT:
+            self._crops.popitem(last=False)
+        return blobs, shapes
+
+    @staticmethod
+    def _key_of(frame: pl.DataFrame, k: int) -> tuple[str, str | None]:
+        return frame[LABEL_ID][k], frame[CLASS_NAME][k]
 
     def image(self, level: Level, row: int, max_side: int) -> tuple[bytes, str, int, int]:
         """Return a full image: bytes, MIME type, width and height in pixels."""
@@ -85,3 +129,29 @@ class Pictures:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="eaw-thumbs")
         return self._pool
+
+
+def _cut_all(work: tuple[str, pl.DataFrame]) -> list[tuple[bytes, dict[str, Any] | None]]:
+    """Decode one image and cut all the wanted objects out of it."""
+    from ..images.address import read_bytes
+    from ..images.decode import decode, encode_jpeg, shrink
+    from ..images.thumbnails import THUMBNAIL_QUALITY, THUMBNAIL_SIDE_PX
+    from ..metrics.geometry import true_bounds
+    from .overlays import outline
+
+    address, objects = work
+    try:
+        pixels = decode(read_bytes(address))
+    except (EawError, OSError):
+        return [(b"", None)] * objects.height
+    height, width = pixels.shape[:2]
+    out: list[tuple[bytes, dict[str, Any] | None]] = []
+    for bounds, row in zip(np.stack(true_bounds(objects), axis=1), objects.iter_rows(named=True), strict=True):
+        around = max(_LEAST_CONTEXT_PX, _CONTEXT * float(max(bounds[2:] - bounds[:2])))
+        x0, y0 = np.clip(np.floor(bounds[:2] - around), 0, [width - 1, height - 1]).astype(int).tolist()
+        x1, y1 = np.clip(np.ceil(bounds[2:] + around), [x0 + 1, y0 + 1], [width, height]).astype(int).tolist()
+        small = shrink(np.ascontiguousarray(pixels[y0:y1, x0:x1]), THUMBNAIL_SIDE_PX)
+        scale = small.shape[1] / (x1 - x0), small.shape[0] / (y1 - y0)
+        shape = {"w": small.shape[1], "h": small.shape[0], "cls": row[CLASS_NAME], **outline(row, (x0, y0), scale)}
+        out.append((encode_jpeg(small, THUMBNAIL_QUALITY), shape))
+    return out

@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import InputError, unknown
-from ..expressions import with_tag_columns
+from ..levels import Level
 from ..project import Project
-from ..schema import CLASS_NAME, ITEM, ITEM_ID, OBJECT, ORDINAL, TAGS, URI
-from ..state import Level, Snapshot
+from ..schema import CLASS_NAME, CLASSIFICATION, ITEM, KIND_KEYPOINTS, NOTE, OBJECT, ORDINAL, URI
+from ..state import Snapshot
 from ..store.folder import resolve_address
 from ..store.rows import encode_mask, pack_mask
+from ..vectors import EmbeddingSets
 from ..view import View
 from . import PROTOCOL_VERSION
 from .columns import ColumnCache, message
 from .filters import Spec, to_expr
+from .overlays import drawn_objects
 from .pictures import Pictures
 from .router import Buffers, Handler, Reply, finite
 
@@ -37,6 +39,9 @@ _MOST_RECORDS = 200
 _MOST_NEIGHBOURS = 100
 _SPEC_BYTES = 20_000
 _TITLES = {ITEM: "Images", OBJECT: "Objects"}
+_NOUNS = {ITEM: "image", OBJECT: "object", CLASSIFICATION: "class"}
+_SWITCHED = (ITEM, OBJECT)
+_MOST_CLASSES = 255
 _NUMBER_KEYS = 9
 _MOST_NEWS = 400
 
@@ -46,10 +51,11 @@ class Service:
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self._views = {view.level: view}
         self.project: Project = view.project
         self.session = uuid.uuid4().hex
         self.expressions: dict[str, pl.Expr] = {}
-        self._cache = ColumnCache()
+        self._caches: dict[str, ColumnCache] = {}
         self._pictures = Pictures(self.project)
         self._base: tuple[int, Mask | None, NDArray[np.uint32] | None] | None = None
         self._revision = 0
@@ -74,6 +80,30 @@ class Service:
             "neighbors.get": self.neighbors_get,
             "tags.get": self.tags_get,
         }
+
+    def _cache(self) -> ColumnCache:
+        return self._caches.setdefault(self.view.level, ColumnCache())
+
+    def set_level(self, name: str) -> None:
+        """Show another level: of a view's items the objects on them, and back.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such level.
+        """
+        if name not in _SWITCHED and name != self.view.level:
+            raise unknown("level", name, _SWITCHED)
+        with self._lock:
+            if name not in self._views:
+                first = next(iter(self._views.values()))
+                whole = not first._ops
+                self._views[name] = (
+                    View(self.project, name) if whole else first.items() if name == ITEM else first.objects()
+                )
+            self.view = self._views[name]
+            self._base = None
+            self.expressions = {}
 
     # -- state ------------------------------------------------------------------------------
 
@@ -116,7 +146,7 @@ class Service:
         snapshot = self.snapshot()
         level = snapshot.levels[self.view.level]
         specs = self._metric_specs()
-        columns = [message(c, level, specs) for c in self._cache.columns(level).values()]
+        columns = [message(c, level, specs) for c in self._cache().columns(level).values()]
         base = self._base_mask(snapshot)
         alive = level.n if level.alive is None else int(level.alive.sum())
         computed = "brightness" in level.metrics
@@ -125,14 +155,16 @@ class Service:
             "alive": alive,
             "revision": self.revise(),
             "level": self.view.level,
-            "levels": [{"id": self.view.level, "title": _TITLES.get(self.view.level, self.view.level), "n": alive}],
+            "levels": self._levels(snapshot),
+            "noun": _NOUNS.get(self.view.level, self.view.level),
+            "classes": self._classes(snapshot),
             "project": {"name": self.project.name, "path": str(self.project.path)},
             "columns": columns,
             "embeddings": self._embeddings(),
             "tags": self.tag_list(level),
             "saved": self.saved(snapshot),
             "base": None if base is None else {"n": int(base.sum())},
-            "state": "empty" if alive == 0 else "ready" if computed or len(self.project.embeddings) else "raw",
+            "state": "empty" if alive == 0 else "ready" if computed or len(self._sets()) else "raw",
             "job": self._settled_job(),
             "problems": self.project.problems.height,
             "undo": snapshot.undo,
@@ -140,19 +172,39 @@ class Service:
         }
         return fitted(finite(spec))
 
+    def _levels(self, snapshot: Snapshot) -> list[dict[str, Any]]:
+        """List the levels that can be switched to: those that have rows."""
+        names = [n for n in _SWITCHED if n == self.view.level or snapshot.levels[n].n]
+        if self.view.level not in names:
+            names.append(self.view.level)
+        out = []
+        for name in names:
+            level = snapshot.levels[name]
+            n = level.n if level.alive is None else int(level.alive.sum())
+            out.append({"id": name, "title": _TITLES.get(name, name), "n": n})
+        return out
+
+    def _classes(self, snapshot: Snapshot) -> list[str]:
+        """List the classes that rows of this level may be given."""
+        level = snapshot.levels[OBJECT if self.view.level == OBJECT else CLASSIFICATION]
+        found = level.frame[CLASS_NAME].drop_nulls().value_counts(sort=True)[CLASS_NAME].to_list()
+        named = [n for h in self.project._folder.headers() for n in _header_classes(h)]
+        return list(dict.fromkeys([*found, *named]))[:_MOST_CLASSES]
+
     def _metric_specs(self) -> dict[str, Any]:
         from ..metrics.registry import registered
 
         return {m.name: m for m in registered(self.view.level)}
 
     def _embeddings(self) -> list[dict[str, Any]]:
-        if self.view.level != ITEM:
-            return []
-        sets = self.project.embeddings
+        sets = self._sets()
         job = self.project._job
         running = job is not None and job.state == "running"
         at_hand = sets.loaded() if running else [sets[n] for n in sets]
         return [{"name": v.name, "dim": v.dim, "layouts": v.layouts, "key": v.key} for v in at_hand if v.layouts]
+
+    def _sets(self) -> EmbeddingSets:
+        return self.project._embedding_sets(self.view.level)
 
     def tag_list(self, level: Level) -> list[dict[str, Any]]:
         """Return the tags with their counts in this explorer's view."""
@@ -220,21 +272,22 @@ class Service:
     def columns_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Send one byte (or float) a row of some columns."""
         level, encoding = self.level, content.get("enc", "bins8")
-        columns = self._cache.columns(level)
+        columns = self._cache().columns(level)
         out, data = [], []
         for name in content.get("names", []):
             if name not in columns:
                 raise unknown("column", str(name), columns)
             chosen = "codes8" if encoding == "bins8" and columns[name].kind == "category" else encoding
-            data.append(self._cache.encoded(level, name, chosen))
+            data.append(self._cache().encoded(level, name, chosen))
             out.append({"name": name, "enc": chosen})
         return Reply({"columns": out}, data)
 
     def embedding_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Send a map as u16 steps over its bounds."""
-        name = str(content.get("name") or self.project.embeddings.default)
-        at_hand = {v.name: v for v in self.project.embeddings.loaded()}
-        vectors = at_hand.get(name) or self.project.embeddings[name]
+        sets = self._sets()
+        name = str(content.get("name") or sets.default)
+        at_hand = {v.name: v for v in sets.loaded()}
+        vectors = at_hand.get(name) or sets[name]
         layout = content.get("layout")
         layout = layout if layout in vectors.layouts else (vectors.layouts or ["pca"])[-1]
         positions = vectors.layout(layout)
@@ -264,12 +317,7 @@ class Service:
     def evaluate(self, spec: Spec) -> pl.Series:
         """Evaluate a filter on every row: true, false or null."""
         level = self.level
-        expr = to_expr(spec, level, self.expressions)
-        rewritten = with_tag_columns(expr, level.tag_names)
-        frame = level.query_frame
-        if TAGS in rewritten.meta.root_names():
-            frame = frame.with_columns(level.tags_of(np.arange(level.n)))
-        value = frame.select(rewritten.alias("keep"))["keep"]
+        value = level.evaluate(to_expr(spec, level, self.expressions))
         if value.dtype != pl.Boolean:
             raise InputError(f"The filter gives {value.dtype}, not true or false.", "Compare with something.")
         return value if value.len() == level.n else pl.repeat(value[0], level.n, eager=True)
@@ -305,15 +353,20 @@ class Service:
     def thumbs_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Send up to 64 thumbnails; those not made yet are made now."""
         rows = _rows_of(buffers)[:_MOST_THUMBS]
-        blobs = self._pictures.thumbnails(self.level, rows)
+        level, shapes = self.level, None
+        if level.name == OBJECT:
+            blobs, shapes = self._pictures.crops(level, self.snapshot().items, rows)
+        else:
+            blobs = self._pictures.thumbnails(level, self.snapshot().items, rows)
         offsets = np.concatenate([[0], np.cumsum([len(b) for b in blobs])]).astype("<u4")
-        return Reply({"gen": content.get("gen"), "mime": "image/jpeg"}, [offsets.tobytes(), b"".join(blobs)])
+        head = {"gen": content.get("gen"), "mime": "image/jpeg", **({"shapes": shapes} if shapes is not None else {})}
+        return Reply(head, [offsets.tobytes(), b"".join(blobs)])
 
     def image_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Send one full image, not larger than asked."""
         level, row = self.level, _row(content, self.level)
         data, mime, width, height = self._pictures.image(level, row, int(content.get("max") or 0))
-        full = level.frame.row(row, named=True)
+        full = self.snapshot().items.frame.select("width", "height").row(self._item_row(level, row), named=True)
         return Reply(
             {"w": width, "h": height, "mime": mime, "width": full.get("width"), "height": full.get("height")}, [data]
         )
@@ -325,10 +378,10 @@ class Service:
         row = _row(content, level)
         record = level.frame.row(row, named=True)
         specs = self._metric_specs()
-        columns = self._cache.columns(level)
+        columns = self._cache().columns(level)
         values = []
         for name in columns:
-            if name == CLASS_NAME:
+            if name in (CLASS_NAME, NOTE):
                 continue
             spec = specs.get(name)
             values.append(
@@ -342,24 +395,43 @@ class Service:
                 }
             )
         uri = str(record.get(URI) or "")
-        objects = snapshot.levels[OBJECT].frame
-        mine = objects.filter(pl.col(ITEM_ID) == record[ITEM_ID]) if objects.height else objects
-        wanted = [c for c in ("x", "y", "w", "h", "angle", CLASS_NAME) if c in mine.columns]
+        item_row = self._item_row(level, row)
+        item = snapshot.items.frame.row(item_row, named=True)
+        objects, buffers_out = drawn_objects(snapshot.levels[OBJECT], item_row)
         return Reply(
             {
                 "row": row,
                 "id": record[level.key],
                 "uri": uri,
                 "name": PurePath(uri.rsplit("/", 1)[-1]).name or uri,
-                "width": record.get("width"),
-                "height": record.get("height"),
+                "width": item.get("width"),
+                "height": item.get("height"),
                 "class_name": record.get(CLASS_NAME),
+                "note": record.get(NOTE),
                 "tags": [k for k, m in level.edits.tags.items() if m[row]],
                 "values": values,
-                "objects": mine.select(pl.col("label_id").alias("id"), *wanted).to_dicts() if mine.height else [],
+                "focus": record[level.key] if level.name == OBJECT else None,
+                "objects": objects,
+                "skeletons": self._skeletons() if any(o["kind"] == KIND_KEYPOINTS for o in objects) else {},
                 "problems": self._problems_of(uri),
-            }
+            },
+            buffers_out,
         )
+
+    def _skeletons(self) -> dict[str, Any]:
+        """Return the names and bones of each class's keypoints, as COCO's categories give them."""
+        found: dict[str, Any] = {}
+        for header in self.project._folder.headers():
+            for c in header.get("categories") or []:
+                if isinstance(c, dict) and isinstance(c.get("keypoints"), list):
+                    bones = [b for b in c.get("skeleton") or [] if isinstance(b, list) and len(b) == 2]
+                    edges = [[int(i) - 1 for i in b] for b in bones if all(isinstance(i, int) and i > 0 for i in b)]
+                    found[str(c.get("name"))] = {"names": [str(k) for k in c["keypoints"]], "edges": edges}
+        return found
+
+    @staticmethod
+    def _item_row(level: Level, row: int) -> int:
+        return row if level.item_rows is None else int(level.item_rows[row])
 
     def _problems_of(self, uri: str) -> list[str]:
         address = resolve_address(uri, self.project._bases)
@@ -379,7 +451,7 @@ class Service:
         """Send the nearest rows of one row, and their cosine distances."""
         row = _row(content, self.level)
         k = min(int(content.get("k") or 8), _MOST_NEIGHBOURS)
-        rows, distances = self.project.embeddings.neighbours(row, k, content.get("embedding"))
+        rows, distances = self._sets().neighbours(row, k, content.get("embedding"))
         return Reply({}, [rows.astype("<u4").tobytes(), distances.astype("<f4").tobytes()])
 
     def tags_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
@@ -393,11 +465,22 @@ class Service:
         return Reply({"tags": listed, "revision": self.revise()}, data)
 
 
+def _header_classes(header: dict[str, Any]) -> list[str]:
+    categories = header.get("categories") or []
+    names = header.get("names") or {}
+    return [
+        *(str(c["name"]) for c in categories if isinstance(c, dict) and "name" in c),
+        *(str(n) for n in (names.values() if isinstance(names, dict) else [])),
+    ]
+
+
 def fitted(spec: dict[str, Any]) -> dict[str, Any]:
     """Shorten the longest level lists until the message is under 20 kB."""
     while len(json.dumps(spec)) > _SPEC_BYTES:
         listed = [c for c in spec["columns"] if c.get("levels")]
-        if listed:
+        if len(json.dumps(spec["classes"])) > _SPEC_BYTES // 4:
+            spec["classes"] = spec["classes"][: len(spec["classes"]) // 2]
+        elif listed:
             worst = max(listed, key=lambda c: len(json.dumps(c["levels"])))
             worst["kind"] = "text"
             worst.pop("levels"), worst.pop("counts")

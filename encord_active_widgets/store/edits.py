@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from ..schema import EDITS, UTC_MICROSECONDS
-from .fold import REDO, UNDO, Edit, Folded, apply, fold, parse_payload
+from .fold import REDO, UNDO, Edit, Folded, apply, fold, parse_payload, parts
 from .rows import RowSet
 from .tables import Table
 
@@ -159,10 +159,11 @@ class EditLog:
         state = self._folded
         fresh = Folded(dict(state.levels), dict(state.filters), [*state.done, *edits], [])
         for edit in edits:
-            old = fresh.levels.get(edit.level)
-            if old is not None:  # readers keep the old value: copy before writing
-                fresh.levels[edit.level] = type(old)(old.n, dict(old.tags), dict(old.colors), old.removed)
-            apply(fresh, edit, self._sizes.get(edit.level, 0))
+            for part in parts(edit):
+                old = fresh.levels.get(part.level)
+                if old is not None:  # readers keep the old value: copy before writing
+                    fresh.levels[part.level] = old.copied()
+            apply(fresh, edit, self._sizes)
         self._folded = fresh
 
     def _read(self) -> list[Edit]:

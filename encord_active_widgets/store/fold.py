@@ -6,14 +6,16 @@ entries arrives at the same state.
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..schema import ITEM, LABEL
 from .rows import decode_mask
 
 Mask = NDArray[np.bool_]
@@ -39,32 +41,38 @@ class Edit:
     @property
     def text(self) -> str:
         """Say in a few words what this edit did."""
-        noun = f"{self.n:,} {self.level}{'' if self.n == 1 else 's'}"
-        p = self.payload
-        if self.kind == "tag":
-            added, removed = p.get("add", []), p.get("remove", [])
-            parts = []
-            if added:
-                parts.append(f"tagged {noun} {_quoted(added)}")
-            if removed:
-                parts.append(f"untagged {noun} {_quoted(removed)}")
-            return " and ".join(parts)
-        if self.kind == "rename_tag":
-            verb = "merged" if p.get("merge") else "renamed"
-            return f'{verb} tag "{p["from"]}" {"into" if p.get("merge") else "to"} "{p["to"]}"'
-        if self.kind == "delete_tag":
-            return f'deleted tag "{p["name"]}"'
-        if self.kind == "create_tag":
-            return f'created tag "{p["name"]}"'
-        if self.kind == "color_tag":
-            return f'coloured tag "{p["name"]}"'
-        if self.kind == "remove":
-            return f"removed {noun} from the project"
-        if self.kind == "save_filter":
-            return f'saved filter "{p["name"]}"'
-        if self.kind == "delete_filter":
-            return f'deleted filter "{p["name"]}"'
-        return self.kind
+        n = self.n + sum(other["n"] for other in self.payload.get("also", []))
+        noun = f"{n:,} {LABEL if self.payload.get('also') else self.level}{'' if n == 1 else 's'}"
+        say = _WORDS.get(self.kind)
+        return self.kind if say is None else say(self.payload, noun, self.level)
+
+
+def _tag_words(p: dict[str, Any], noun: str, _: str) -> str:
+    parts = []
+    if p.get("add"):
+        parts.append(f"tagged {noun} {_quoted(p['add'])}")
+    if p.get("remove"):
+        parts.append(f"untagged {noun} {_quoted(p['remove'])}")
+    return " and ".join(parts)
+
+
+def _rename_words(p: dict[str, Any], _: str, __: str) -> str:
+    verb, sign = ("merged", "into") if p.get("merge") else ("renamed", "to")
+    return f'{verb} tag "{p["from"]}" {sign} "{p["to"]}"'
+
+
+_WORDS: dict[str, Callable[[dict[str, Any], str, str], str]] = {
+    "tag": _tag_words,
+    "rename_tag": _rename_words,
+    "delete_tag": lambda p, *_: f'deleted tag "{p["name"]}"',
+    "create_tag": lambda p, *_: f'created tag "{p["name"]}"',
+    "color_tag": lambda p, *_: f'coloured tag "{p["name"]}"',
+    "remove": lambda _, noun, level: f"removed {noun} from the project" if level == ITEM else f"deleted {noun}",
+    "relabel": lambda p, noun, _: f'relabelled {noun} "{p["class_name"]}"',
+    "note": lambda p, noun, _: f"noted on {noun}" if p.get("text") else f"removed the note of {noun}",
+    "save_filter": lambda p, *_: f'saved filter "{p["name"]}"',
+    "delete_filter": lambda p, *_: f'deleted filter "{p["name"]}"',
+}
 
 
 def _quoted(names: Iterable[str]) -> str:
@@ -79,6 +87,14 @@ class LevelEdits:
     tags: dict[str, Mask] = field(default_factory=dict)
     colors: dict[str, str] = field(default_factory=dict)
     removed: Mask | None = None
+    classes: NDArray[np.int32] | None = None
+    """The class each row was given, as a place in `class_names`; -1 where it has its own."""
+    class_names: tuple[str, ...] = ()
+    notes: dict[int, str] = field(default_factory=dict)
+
+    def copied(self) -> LevelEdits:
+        """Return edits that may be changed: masks are shared, as they are never written into."""
+        return replace(self, tags=dict(self.tags), colors=dict(self.colors), notes=dict(self.notes))
 
     def grown(self, n: int) -> LevelEdits:
         """Return the same edits over more rows."""
@@ -89,11 +105,17 @@ class LevelEdits:
         def wide(mask: Mask) -> Mask:
             return np.concatenate([mask, np.zeros(pad, np.bool_)]) if pad > 0 else mask[:n]
 
+        classes = self.classes
+        if classes is not None:
+            classes = np.concatenate([classes, np.full(pad, -1, np.int32)]) if pad > 0 else classes[:n]
         return LevelEdits(
             n,
             {k: wide(v) for k, v in self.tags.items()},
             dict(self.colors),
             None if self.removed is None else wide(self.removed),
+            classes,
+            self.class_names,
+            {k: v for k, v in self.notes.items() if k < n},
         )
 
 
@@ -137,25 +159,36 @@ def _move(source: list[Edit], target: list[Edit], edit_id: str | None) -> None:
     # Not there: another process undid it first. Undoing twice changes nothing.
 
 
-def fold(edits: Iterable[Edit], sizes: dict[str, int]) -> Folded:
+def fold(edits: Iterable[Edit], sizes: Mapping[str, int]) -> Folded:
     """Compute the state of a log; `sizes` gives the number of rows a level has."""
     done, undone = effective(edits)
     state = Folded(done=done, undone=undone)
     for edit in done:
-        apply(state, edit, sizes.get(edit.level, 0))
+        apply(state, edit, sizes)
     return state
 
 
-def apply(state: Folded, edit: Edit, n: int) -> None:
+def apply(state: Folded, edit: Edit, sizes: Mapping[str, int]) -> None:
     """Apply one edit to `state` in place; masks are replaced, never written into."""
     if edit.kind in _ON_FILTERS:
         _ON_FILTERS[edit.kind](state.filters, edit.payload)
         return
-    level = state.levels.get(edit.level, LevelEdits(n)).grown(n)
-    state.levels[edit.level] = level
     change = _ON_LEVEL.get(edit.kind)
-    if change is not None:  # a kind of a newer version is kept in the log and changes nothing here
-        change(level, edit)
+    for part in parts(edit):
+        n = sizes.get(part.level, 0)
+        level = state.levels.get(part.level, LevelEdits(n)).grown(n)
+        state.levels[part.level] = level
+        if change is not None:  # a kind of a newer version is kept in the log and changes nothing here
+            change(level, part)
+
+
+def parts(edit: Edit) -> list[Edit]:
+    """Return the edit level by level: one on objects and classifications together is still one edit."""
+    others = [
+        replace(edit, level=o["level"], encoding=o["encoding"], rows=base64.b64decode(o["rows"]), n=o["n"])
+        for o in edit.payload.get("also", [])
+    ]
+    return [edit, *others]
 
 
 def _tag(level: LevelEdits, edit: Edit) -> None:
@@ -190,6 +223,24 @@ def _remove(level: LevelEdits, edit: Edit) -> None:
     level.removed = mask if level.removed is None else level.removed | mask
 
 
+def _relabel(level: LevelEdits, edit: Edit) -> None:
+    mask = decode_mask(edit.encoding, edit.rows, level.n)
+    name = edit.payload["class_name"]
+    if name not in level.class_names:
+        level.class_names = (*level.class_names, name)
+    old = np.full(level.n, -1, np.int32) if level.classes is None else level.classes
+    level.classes = np.where(mask, np.int32(level.class_names.index(name)), old)
+
+
+def _note(level: LevelEdits, edit: Edit) -> None:
+    text = edit.payload.get("text")
+    for row in np.flatnonzero(decode_mask(edit.encoding, edit.rows, level.n)).tolist():
+        if text:
+            level.notes[row] = text
+        else:
+            level.notes.pop(row, None)
+
+
 def _rename(level: LevelEdits, old: str, new: str) -> None:
     """Rename a tag in its place, or merge it into one that exists."""
     if old not in level.tags or old == new:
@@ -214,6 +265,8 @@ _ON_LEVEL: dict[str, Callable[[LevelEdits, Edit], None]] = {
     "color_tag": _color_tag,
     "rename_tag": lambda level, edit: _rename(level, edit.payload["from"], edit.payload["to"]),
     "remove": _remove,
+    "relabel": _relabel,
+    "note": _note,
 }
 _ON_FILTERS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
     "save_filter": lambda filters, payload: filters.update({payload["name"]: payload["filter"]}),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 CARD = "project.json"
+_HEADERS = "sources"
 SUFFIX = ".eaw"
 _LOCK_WAIT_S = 600.0
 _GITIGNORE = "# Caches: rebuilt when missing.\ncache/\n*.lock\n*.tmp\n"
@@ -42,6 +43,27 @@ class ProjectFolder:
     def cache(self) -> Path:
         """What may be deleted at any time."""
         return self.path / "cache"
+
+    def write_header(self, change_id: str, header: dict[str, Any]) -> None:
+        """Keep what belongs to a whole source (categories, licences) beside the change that read it."""
+        folder = self.path / _HEADERS
+        folder.mkdir(exist_ok=True)
+        write_json(folder / f"{change_id}.json", header)
+
+    def headers(self) -> list[dict[str, Any]]:
+        """Read the headers of all sources whose change was committed, oldest first."""
+        folder = self.path / _HEADERS
+        if not folder.is_dir():
+            return []
+        ids = self.changes.read()[schema.CHANGE_ID].to_list()
+        files = [folder / f"{i}.json" for i in ids]
+        return [json.loads(f.read_text("utf-8")) for f in files if f.exists()]
+
+    def migrate(self) -> None:
+        """Bring the tables of an older version to today's columns."""
+        if self.labels.exists():
+            self.labels.replace(self.labels.read())
+        self.write_card({**self.card(), "format": schema.FORMAT_VERSION})
 
     def values(self, family: str, level: str = schema.ITEM) -> Table:
         """Return the table of one family of row-wise metrics."""

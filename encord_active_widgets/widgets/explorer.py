@@ -30,7 +30,7 @@ _PYTHON = "py"
 _DEFAULT_HEIGHT_PX = 640
 _LEAST_HEIGHT_PX = 320
 _NOTHING = {"rev": 0, "by": _PYTHON, "n": 0, "enc": "ids", "data": None}
-_REFRESHING = ("hello", "tags.", "edits.", "filters.", "job.")
+_REFRESHING = ("hello", "tags.", "edits.", "filters.", "job.", "labels.", "notes.")
 """Requests after which the synced description of the project may be out of date."""
 _links: dict[str, weakref.WeakSet[Explorer]] = {}
 
@@ -72,7 +72,9 @@ class Explorer(anywidget.AnyWidget):
             raise InputError(f"A height of {height} px is too small.", f"Give at least {_LEAST_HEIGHT_PX}.")
         self._service = Service(view)
         requests = {**self._service.handlers(), **Editing(self._service).handlers()}
-        self._router = Router({**requests, "sync": self._sync, "code.get": self._code_get})
+        own = {"sync": self._sync, "code.get": self._code_get, "level.set": self._level_set}
+        self._router = Router({**requests, **own})
+        self._kept: dict[str, dict[str, Any]] = {}
         super().__init__(
             _esm=esm(), _session=self._service.session_message(), _spec=self._service.spec(), height=height
         )
@@ -99,8 +101,31 @@ class Explorer(anywidget.AnyWidget):
 
     @property
     def view(self) -> View:
-        """The view this explorer was opened on."""
+        """The view this explorer shows: the one it was opened on, or, at another level, what belongs to it."""
         return self._service.view
+
+    @property
+    def level(self) -> str:
+        """What one row is: `"item"` or `"object"`. Set it to switch; each level keeps its filter and selection."""
+        return self._service.view.level
+
+    @level.setter
+    def level(self, value: str) -> None:
+        old = self.level
+        if value == old:
+            return
+        if value not in LEVELS:
+            raise unknown("level", value, LEVELS)
+        expressions = self._service.expressions
+        self._service.set_level(value)
+        self._kept[old] = {
+            "_selection": self._selection, "_filter": self._filter, "_ui": self._ui, "expressions": expressions
+        }  # fmt: skip
+        kept = self._kept.get(value, {"_selection": _NOTHING, "_filter": {"spec": EMPTY}, "_ui": {}})
+        self._service.expressions = kept.get("expressions", {})
+        self._spec = self._service.spec()
+        for name in ("_selection", "_filter", "_ui"):
+            setattr(self, name, {**kept[name], "rev": _next_rev(getattr(self, name)), "by": _PYTHON})
 
     @property
     def selection(self) -> View:
@@ -108,12 +133,7 @@ class Explorer(anywidget.AnyWidget):
 
         Set it to a view, an id, a list of ids or of ordinals, or None to move the page.
         """
-        rows = self._rows()
-        return (
-            self.view.project.items.at(rows)
-            if self.view.level == "item"
-            else View(self.view.project, self.view.level).at(rows)
-        )
+        return View(self.view.project, self.view.level).at(self._rows())
 
     @selection.setter
     def selection(self, value: Any) -> None:
@@ -222,6 +242,10 @@ class Explorer(anywidget.AnyWidget):
         if reply.head["what"]:
             self._refresh()
         return reply
+
+    def _level_set(self, content: dict[str, Any], _: Any) -> Reply:
+        self.level = str(content.get("level", ""))
+        return Reply({})
 
     def _code_get(self, content: dict[str, Any], _: Any) -> Reply:
         if content.get("what") == "selection":

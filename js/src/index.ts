@@ -51,8 +51,8 @@ export function mount(explorer: Explorer, element: HTMLElement): () => void {
     explorer.store.dark.value = dark;
   });
   scope.add(explorer.attach());
-  void explorer.loadPositions();
-  void explorer.loadColors();
+  void explorer.loading.positions();
+  void explorer.loading.colors();
   renderView(createElement(App, { explorer, host }), root);
   scope.add(() => {
     renderView(null, root);

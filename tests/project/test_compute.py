@@ -22,12 +22,12 @@ from encord_active_widgets.protocol.service import Service
 _COMPUTE = """
 import sys
 import encord_active_widgets as ea
-from encord_active_widgets import pipeline
-real = pipeline._PixelSink.__call__
+from encord_active_widgets import pixel_stage
+real = pixel_stage._PixelSink.__call__
 def told(self, batch):
     real(self, batch)
     print(len(batch.content_hash), flush=True)
-pipeline._PixelSink.__call__ = told
+pixel_stage._PixelSink.__call__ = told
 from encord_active_widgets.metrics import engine
 engine.FLUSH_ROWS = 128
 ea.open(sys.argv[1]).compute("pixels")
@@ -111,7 +111,7 @@ def test_a_failure_in_the_background_is_told_not_swallowed(
 ) -> None:
     p = ea.Project.from_folder(pictures, tmp_path / "p.eaw")
     monkeypatch.setattr(
-        "encord_active_widgets.pipeline._pixels", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+        "encord_active_widgets.pixel_stage.run", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
     )
     job = p.compute(background=True)
     with pytest.raises(OSError, match="disk full"):

@@ -114,7 +114,7 @@ def test_a_project_of_other_images_is_not_overwritten(pictures: Path, tmp_path: 
 def test_a_project_of_a_newer_version_is_refused_with_the_way_out(pictures: Path, tmp_path: Path) -> None:
     p = ea.Project.from_folder(pictures, tmp_path / "p.eaw")
     card = p.path / "project.json"
-    card.write_text(card.read_text().replace('"format": 1', '"format": 99'))
+    card.write_text(card.read_text().replace('"format": 2', '"format": 99'))
     with pytest.raises(ProjectError, match="Upgrade"):
         ea.open(p.path)
 

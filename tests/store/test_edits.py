@@ -146,7 +146,7 @@ def test_undo_and_redo_behave_like_a_stack_of_states(actions: list[tuple[str, st
 def test_readers_of_an_older_state_do_not_see_it_change() -> None:
     state = Folded()
     encoded = encode_rows(np.array([1]))
-    apply(state, Edit("x", 1, "item", "tag", encoded.encoding, encoded.data, 1, {"add": ["a"]}, None), N)
+    apply(state, Edit("x", 1, "item", "tag", encoded.encoding, encoded.data, 1, {"add": ["a"]}, None), {"item": N})
     before = state.levels["item"].tags["a"]
-    apply(state, Edit("y", 2, "item", "tag", *encode_rows(np.array([2]))[::2], 1, {"add": ["a"]}, None), N)
+    apply(state, Edit("y", 2, "item", "tag", *encode_rows(np.array([2]))[::2], 1, {"add": ["a"]}, None), {"item": N})
     assert np.flatnonzero(before).tolist() == [1]

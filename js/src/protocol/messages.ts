@@ -56,6 +56,10 @@ export interface Spec {
   revision: number;
   level: string;
   levels: { id: string; title: string; n: number }[];
+  /** What one row is: "image", "object" or "class". */
+  noun?: string;
+  /** Names offered for relabelling rows of this level; missing where they have no class. */
+  classes?: string[];
   project: { name: string; path: string };
   columns: Column[];
   embeddings: EmbeddingInfo[];
@@ -100,14 +104,38 @@ export interface UiTrait {
   facets?: string[];
   split?: number;
 }
+export type Kind = "box" | "rotated_box" | "polygon" | "polyline" | "point" | "keypoints" | "mask" | "classification";
 export interface DetailObject {
   id: string;
+  row?: number | null;
+  kind?: Kind;
+  class_name: string | null;
   x: number;
   y: number;
   w: number;
   h: number;
+  /** Degrees clockwise about the centre. */
   angle?: number | null;
-  class_name: string | null;
+  track_id?: string | null;
+  /** Its coordinates: `n` floats from `at` in the first buffer. */
+  at?: number;
+  n?: number;
+  rings?: number[] | null;
+  holes?: number[] | null;
+  visibility?: number[] | null;
+  mask?: { b: number; w: number; h: number } | null;
+}
+export interface Skeleton {
+  names: string[];
+  edges: [number, number][];
+}
+/** Outline of an object in the pixels of its thumbnail. */
+export interface ThumbShape {
+  w: number;
+  h: number;
+  d: string;
+  closed: boolean;
+  cls: string | null;
 }
 export interface Detail {
   row: number;
@@ -127,6 +155,13 @@ export interface Detail {
     metric: boolean;
   }[];
   objects: DetailObject[];
+  /** What came with the answer: coordinates first, then runs of masks. */
+  buffers?: Uint8Array[];
+  skeletons?: Record<string, Skeleton>;
+  /** Id of the object that this row is. */
+  focus?: string | null;
+  /** Missing where rows take no note. */
+  note?: string | null;
   problems: string[];
 }
 export interface Edited {

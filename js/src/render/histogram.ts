@@ -1,12 +1,12 @@
 // One histogram with a brush: drawn on a canvas, dragged by pointer or arrow keys.
 
+import { take } from "../host/events";
 import type { Scope } from "../host/scope";
 
 export interface HistogramColors {
   bar: string;
   faint: string;
   brush: string;
-  axis: string;
 }
 export interface HistogramData {
   bins: number;
@@ -123,8 +123,7 @@ export class HistogramView {
     else if (step && event.shiftKey) this.#emit(lo, Math.max(lo + 1, hi + step), true);
     else if (step) this.#emit(Math.min(lo + step, hi - 1), hi, true);
     else return;
-    event.preventDefault();
-    event.stopPropagation();
+    take(event);
   }
 
   #draw(): void {
@@ -157,7 +156,7 @@ export class HistogramView {
       context.fillStyle = i >= lo && i < hi ? data.colors.bar : data.colors.faint;
       context.fillRect(x, HEIGHT_PX - 1 - now, Math.max(0.5, bar - gap), now);
     }
-    context.fillStyle = data.colors.axis;
+    context.fillStyle = data.colors.faint;
     context.fillRect(0, HEIGHT_PX - 1, width, 1);
     if (!data.brush) return;
     context.fillStyle = data.colors.bar;

@@ -1,5 +1,6 @@
 // The map: draws points, and turns pointer gestures into selections, hovers and openings.
 
+import { take } from "../host/events";
 import { Scope } from "../host/scope";
 import { Camera } from "./camera";
 import { Canvas2dPoints, MOST_DRAWN } from "./canvas2d";
@@ -44,6 +45,7 @@ export class ScatterMap {
   #points: PointRenderer;
   #index: GridIndex | null = null;
   #flags: Uint8Array = new Uint8Array(0);
+  #codes: Uint8Array | null = null;
   #n = 0;
   #colors: ScatterColors | null = null;
   #labels: MapLabel[] = [];
@@ -71,11 +73,13 @@ export class ScatterMap {
     this.#overlay.className = "map-overlay";
     this.#overlay.tabIndex = 0;
     this.#overlay.setAttribute("role", "application");
-    this.#overlay.setAttribute("aria-label", "Map of images: drag to lasso, double click opens an image");
     host.append(this.#canvas, this.#overlay);
-    const gl = GlPoints.make(() => this.redraw());
+    const gl = GlPoints.make(
+      () => this.redraw(),
+      () => this.#plain("stopped working"),
+    );
     this.#points = gl ?? new Canvas2dPoints();
-    if (!gl) on.fallback(`WebGL2 is not available: the map is drawn on a plain canvas, at most ${MOST_DRAWN.toLocaleString("en")} points of it.`);
+    if (!gl) this.#plain("is not available");
     scope.add(() => {
       cancelAnimationFrame(this.#frame);
       clearTimeout(this.#settle);
@@ -85,6 +89,18 @@ export class ScatterMap {
     });
     this.#listen();
     this.resize();
+  }
+
+  /** Go on without WebGL2, and say so. */
+  #plain(why: string): void {
+    this.#points.dispose();
+    this.#points = new Canvas2dPoints();
+    if (this.#index) this.#points.setPoints(this.#index.x, this.#index.y);
+    this.#points.setCodes(this.#codes);
+    this.#points.setFlags(this.#flags);
+    if (this.#colors) this.#points.setPalette(this.#colors.palette);
+    this.redraw();
+    this.#on.fallback(`WebGL2 ${why}: the map is drawn on a plain canvas, at most ${MOST_DRAWN.toLocaleString("en")} points of it.`);
   }
 
   get renderer(): "webgl2" | "canvas2d" {
@@ -99,6 +115,7 @@ export class ScatterMap {
   }
 
   setColors(codes: Uint8Array | null): void {
+    this.#codes = codes;
     this.#points.setCodes(codes);
     this.redraw();
   }
@@ -118,6 +135,10 @@ export class ScatterMap {
   setTool(tool: Tool): void {
     this.#tool = tool;
     this.#overlay.style.cursor = tool === "pan" ? "grab" : "crosshair";
+  }
+
+  setNoun(noun: string, nouns: string): void {
+    this.#overlay.setAttribute("aria-label", `Map of ${nouns}: drag to lasso, double click opens the ${noun}`);
   }
 
   setLabels(labels: MapLabel[]): void {
@@ -257,8 +278,7 @@ export class ScatterMap {
       (event) => {
         const root = overlay.getRootNode() as Document | ShadowRoot;
         if (root.activeElement !== overlay && !event.ctrlKey && !event.metaKey) return;
-        event.preventDefault();
-        event.stopPropagation();
+        take(event);
         const unit = event.deltaMode === 1 ? 16 : 1;
         this.#camera.zoomAt(Math.exp(-event.deltaY * unit * WHEEL_SPEED), ...this.#at(event));
         this.#moved();
@@ -282,8 +302,7 @@ export class ScatterMap {
       else if (event.key === "Escape" && this.#drag) this.#abort();
       else if (move && !event.ctrlKey && !event.metaKey) move();
       else return;
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       if (event.key !== " ") this.#moved();
     });
     scope.listen<KeyboardEvent>(overlay, "keyup", (event) => {

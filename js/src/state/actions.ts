@@ -2,13 +2,13 @@
 
 import { categoryParts, chosen, chosenTags, EMPTY, type FilterSpec, tagParts, withFacet, without } from "../protocol/filter";
 import type { Column, Edited, Job, Saved, Sort } from "../protocol/messages";
-import { encodeWhere } from "../protocol/selection";
+import { encodeWhere, type RowSet } from "../protocol/selection";
 import type { SelectMode } from "../render/scatter";
 import { edge } from "./evaluator";
 import type { Explorer } from "./explorer";
 
 export class Actions {
-  #anchor: number | null = null; // a row, not a place: it stays itself when the order changes
+  #anchor: [row: number, generation: number] = [-1, -1]; // a row, not a place: it stays itself when the order changes
 
   constructor(readonly explorer: Explorer) {}
 
@@ -34,12 +34,13 @@ export class Actions {
     if (!visible || row === undefined) return;
     this.#store.focused.value = row;
     if (keys.shift) {
-      const start = this.#anchor === null ? 0 : Math.max(0, visible.indexOf(this.#anchor));
+      const [anchor, generation] = this.#anchor;
+      const start = generation === this.#store.generation.peek() ? Math.max(0, visible.indexOf(anchor)) : 0;
       const [from, to] = start < index ? [start, index] : [index, start];
       this.selectRows(visible.subarray(from, to + 1), keys.ctrl ? "add" : "replace");
       return;
     }
-    this.#anchor = row;
+    this.#anchor = [row, this.#store.generation.peek()];
     if (keys.ctrl) this.selectRows([row], this.#store.selected.peek()[row] ? "subtract" : "add");
     else this.selectRows([row], "replace");
   }
@@ -137,18 +138,30 @@ export class Actions {
     if (reply) this.#store.spec.value = { ...this.#store.spec.peek(), saved: reply.head.saved };
   }
 
+  // -- levels -------------------------------------------------------------------------------
+
+  /** Show another level: Python swaps the description, and the page follows it. */
+  async level(id: string): Promise<void> {
+    const { spec, switching } = this.#store;
+    if (id === (switching.peek() ?? spec.peek().level)) return;
+    switching.value = id;
+    const generation = this.#store.generation.peek();
+    const reply = await this.explorer.ask("level.set", { level: id });
+    if (!reply && generation === this.#store.generation.peek() && switching.peek() === id) switching.value = null;
+  }
+
   // -- how it looks ----------------------------------------------------------------------------
 
   color(name: string | null): void {
     this.#store.color.value = name;
-    void this.explorer.loadColors();
+    void this.explorer.loading.colors();
     this.explorer.recompute();
     this.explorer.saveUi();
   }
 
   sort(sort: Sort | null): void {
     this.#store.sort.value = sort;
-    this.explorer.reorder();
+    void this.explorer.loading.order();
     this.explorer.saveUi();
   }
 
@@ -160,7 +173,7 @@ export class Actions {
   map(embedding: string, layout: string): void {
     this.#store.embedding.value = embedding;
     this.#store.layout.value = layout;
-    void this.explorer.loadPositions();
+    void this.explorer.loading.positions();
     this.explorer.saveUi();
   }
 
@@ -182,10 +195,9 @@ export class Actions {
     const store = this.#store;
     const selected = store.selected.peek();
     const n = selected.length;
-    const chosenRows = rows ? new Set(rows) : null;
-    const has = (row: number): boolean => (chosenRows ? chosenRows.has(row) : selected[row] === 1);
-    const set = encodeWhere(n, has);
+    const { has, set } = this.#chosen(rows);
     if (!set.n || !(add.length + remove.length)) return false;
+    const generation = store.generation.peek();
     const before = { masks: store.tagMasks.peek(), tags: store.tags.peek() };
     const masks = new Map(before.masks);
     for (const [names, value] of [
@@ -199,12 +211,12 @@ export class Actions {
       }
     const tags = [...before.tags];
     for (const name of add) if (!tags.some((t) => t.name === name)) tags.push({ name, color: null, count: 0, key: tags.length < 9 ? tags.length + 1 : null });
-    this.explorer.setTags(masks, tags);
+    this.explorer.loading.setTags(masks, tags);
     const ok = await this.#edit("tags.apply", { add, remove, enc: set.enc, n: set.n }, [set.data]);
-    if (ok) return true;
-    this.explorer.setTags(before.masks, before.tags);
+    if (ok || generation !== store.generation.peek()) return ok;
+    this.explorer.loading.setTags(before.masks, before.tags);
     // Another edit may have been made meanwhile: Python knows what holds.
-    void this.explorer.reloadTags();
+    void this.explorer.loading.tags();
     return false;
   }
 
@@ -242,6 +254,44 @@ export class Actions {
     return this.#editAndReload("tags.color", { name, color });
   }
 
+  /** The given rows, or the selection: as a test, and encoded. */
+  #chosen(rows?: number[]): { has(row: number): boolean; set: RowSet } {
+    const selected = this.#store.selected.peek();
+    const given = rows ? new Set(rows) : null;
+    const has = (row: number): boolean => (given ? given.has(row) : selected[row] === 1);
+    return { has, set: encodeWhere(selected.length, has) };
+  }
+
+  // -- labels and notes ------------------------------------------------------------------------
+
+  /** Give rows (the selection by default) another class. */
+  relabel(className: string, rows?: number[]): Promise<boolean> {
+    return this.#editRows("labels.relabel", { class_name: className }, rows, (n, nouns) => `${n} ${nouns} relabelled “${className}”.`);
+  }
+
+  deleteLabels(rows?: number[]): Promise<boolean> {
+    return this.#editRows("labels.delete", {}, rows, (n, nouns) => `${n} ${nouns} deleted.`);
+  }
+
+  note(text: string, row: number): Promise<boolean> {
+    return this.#editRows("notes.set", { text }, [row]);
+  }
+
+  /** Edit the labels of rows; what the columns hold is fetched anew. `tell` says what was done, with an offer to undo it. */
+  async #editRows(op: string, content: Record<string, unknown>, rows?: number[], tell?: (n: string, nouns: string) => string): Promise<boolean> {
+    const { set } = this.#chosen(rows);
+    if (!set.n) return false;
+    const { noun, nouns } = this.#store;
+    const text = tell?.(set.n.toLocaleString("en"), set.n === 1 ? noun.peek() : nouns.peek());
+    if (!(await this.#edit(op, { ...content, enc: set.enc, n: set.n }, [set.data]))) return false;
+    if (text) {
+      this.explorer.refetch();
+      this.explorer.recompute();
+      this.explorer.toast(text, "", "info", true);
+    }
+    return true;
+  }
+
   async undo(): Promise<void> {
     await this.#editAndReload("edits.undo", {}, true);
   }
@@ -251,11 +301,12 @@ export class Actions {
   }
 
   async #edit(op: string, content: Record<string, unknown>, buffers: ArrayBufferView[] = [], say = false): Promise<boolean> {
-    const { saving, announcement } = this.#store;
+    const { saving, announcement, switching } = this.#store;
+    if (switching.peek() !== null) return false; // its rows may be of another level by the time Python reads it
     saving.value++;
     const reply = await this.explorer.ask<Edited>(op, content, buffers);
     saving.value--;
-    this.explorer.settled();
+    this.explorer.loading.settled();
     if (!reply) return false;
     this.explorer.edited(reply.head);
     if (say && reply.head.text) {
@@ -267,7 +318,7 @@ export class Actions {
 
   async #editAndReload(op: string, content: Record<string, unknown>, say = false): Promise<boolean> {
     const ok = await this.#edit(op, content, [], say);
-    if (ok) await this.explorer.reloadTags();
+    if (ok) await this.explorer.loading.tags();
     return ok;
   }
 
@@ -290,6 +341,13 @@ export class Actions {
 
   open(row: number | null): void {
     this.#store.detail.value = row;
+  }
+
+  /** The row after one, or before it at the end. */
+  beside(row: number): number | null {
+    const visible = this.#store.result.peek()?.visible;
+    const at = visible?.indexOf(row) ?? -1;
+    return at < 0 ? null : (visible![at + 1] ?? visible![at - 1] ?? null);
   }
 
   step(by: number): void {

@@ -30,10 +30,15 @@ export class Columns {
   async needValues(column: Column): Promise<void> {
     if (this.#values.has(column.name) && !this.#stale.has(`f32:${column.name}`)) return;
     const generation = this.#generation;
-    const { buffers } = await this.rpc.ask("columns.get", { names: [column.name], enc: "f32" });
-    if (generation !== this.#generation) return;
-    this.#values.set(column.name, asF32(buffers[0]!));
+    const reply = await this.rpc.ask("columns.get", { names: [column.name], enc: "f32" }).catch((error: unknown) => this.#failed(error, generation));
+    if (!reply || generation !== this.#generation) return;
+    this.#values.set(column.name, asF32(reply.buffers[0]!));
     this.#stale.delete(`f32:${column.name}`);
+  }
+
+  /** What failed for columns of before matters to nobody. */
+  #failed(error: unknown, generation: number): void {
+    if (generation === this.#generation) throw error;
   }
 
   /** The data changed: everything is fetched again; until then the old bytes are drawn, if they fit `n` rows. */
@@ -42,6 +47,12 @@ export class Columns {
     for (const [name, bytes] of this.#bytes) bytes.length === n ? this.#stale.add(name) : this.#bytes.delete(name);
     for (const [name, values] of this.#values) values.length === n ? this.#stale.add(`f32:${name}`) : this.#values.delete(name);
     this.#waiting.clear();
+  }
+
+  /** Forget all: other rows are shown. */
+  reset(): void {
+    this.clear(-1);
+    this.#stale.clear();
   }
 
   /** Fetch what is missing, in one request. */
@@ -59,6 +70,7 @@ export class Columns {
               this.#stale.delete(c.name);
             });
         })
+        .catch((error: unknown) => this.#failed(error, generation))
         .finally(() => {
           if (generation === this.#generation) for (const c of fresh) this.#waiting.delete(c.name);
         });

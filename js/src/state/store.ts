@@ -1,7 +1,7 @@
 // All state of one explorer. Synced state (traits) and browser-only state are kept apart:
 // hover, viewport, caches, drafts and toasts never cross to Python.
 
-import { computed, type ReadonlySignal, signal } from "@preact/signals";
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { EMPTY, type FilterSpec } from "../protocol/filter";
 import type { Column, Job, Sort, Spec, Tag } from "../protocol/messages";
 
@@ -10,6 +10,8 @@ export interface Toast {
   text: string;
   hint: string;
   kind: "error" | "info";
+  /** Offers to take back the edit it tells of. */
+  undo: boolean;
 }
 export interface Positions {
   key: string;
@@ -43,6 +45,10 @@ export class Store {
   readonly facets = signal<string[] | null>(null);
   readonly height = signal(640);
   // browser only
+  /** Counts the levels that were shown: what was asked for before the last change is out of date. */
+  readonly generation = signal(0);
+  /** The level that was asked for and is not shown yet. */
+  readonly switching = signal<string | null>(null);
   readonly codes = signal(new Map<string, Uint8Array>());
   readonly positions = signal<Positions | null>(null);
   readonly hidden = signal<Uint8Array | null>(null);
@@ -58,6 +64,9 @@ export class Store {
   readonly hovered = signal<number | null>(null);
   readonly focused = signal<number | null>(null);
   readonly detail = signal<number | null>(null);
+  /** How objects are drawn in the open image: pixels of the line, opacity of the fill. */
+  readonly line = signal(2);
+  readonly fill = signal(0.2);
   readonly busy = signal(false);
   readonly saving = signal(0);
   readonly stale = signal<string | null>(null);
@@ -67,6 +76,21 @@ export class Store {
   readonly help = signal(false);
   readonly dark = signal(false);
 
+  /** Forget what belongs to the level that was shown. */
+  leaveLevel(): void {
+    this.generation.value++;
+    this.selected.value = new Uint8Array(0);
+    this.selectedCount.value = 0;
+    this.filter.value = EMPTY;
+    this.codes.value = new Map();
+    this.tagMasks.value = new Map();
+    for (const one of [this.color, this.sort, this.embedding, this.layout, this.facets, this.positions, this.hidden, this.order, this.result, this.hovered, this.focused, this.detail])
+      (one as Signal<unknown>).value = null;
+  }
+
+  /** What a row is called: one, and several. */
+  readonly noun = computed(() => this.spec.value.noun ?? "image");
+  readonly nouns = computed(() => plural(this.noun.value));
   readonly columns: ReadonlySignal<Map<string, Column>> = computed(
     () => new Map(this.spec.value.columns.map((c) => [c.name, c])),
   );
@@ -77,4 +101,8 @@ export class Store {
     if (chosen) return chosen.flatMap((name) => columns.filter((c) => c.name === name));
     return columns.filter((c) => c.default);
   });
+}
+
+function plural(noun: string): string {
+  return noun.endsWith("s") ? `${noun}es` : `${noun}s`;
 }

@@ -1,5 +1,6 @@
 // Thumbnails: asked for in batches, newest first, at most two requests at a time, kept as blob URLs.
 
+import type { ThumbShape } from "../protocol/messages";
 import type { Rpc } from "../transport/rpc";
 import { asU32 } from "../transport/wire";
 
@@ -10,6 +11,7 @@ const MOST_BYTES = 64 * 1024 * 1024;
 interface Picture {
   url: string;
   bytes: number;
+  shape: ThumbShape | null;
 }
 
 export class Thumbs {
@@ -30,6 +32,11 @@ export class Thumbs {
     this.#known.delete(row);
     this.#known.set(row, picture);
     return picture.url;
+  }
+
+  /** The outline of the object a row is, in the pixels of its picture. */
+  shape(row: number): ThumbShape | null {
+    return this.#known.get(row)?.shape ?? null;
   }
 
   onArrival(listener: () => void): () => void {
@@ -69,10 +76,10 @@ export class Thumbs {
       const generation = this.#generation;
       this.#flying++;
       this.rpc
-        .ask<{ mime: string }>("thumbs.get", { gen: generation }, [Uint32Array.from(rows)])
+        .ask<{ mime: string; shapes?: (ThumbShape | null)[] }>("thumbs.get", { gen: generation }, [Uint32Array.from(rows)])
         .then(
           ({ head, buffers }) => {
-            if (generation === this.#generation) this.#arrived(rows, head.mime, asU32(buffers[0]!), buffers[1]!);
+            if (generation === this.#generation) this.#arrived(rows, head.mime, asU32(buffers[0]!), buffers[1]!, head.shapes);
           },
           () => {
             // Shown as missing; asked again when the tile comes back into view.
@@ -80,17 +87,17 @@ export class Thumbs {
         )
         .finally(() => {
           this.#flying--;
-          for (const row of rows) this.#asked.delete(row);
+          if (generation === this.#generation) for (const row of rows) this.#asked.delete(row);
           this.#pump();
         });
     }
   }
 
-  #arrived(rows: number[], mime: string, offsets: Uint32Array, data: Uint8Array): void {
+  #arrived(rows: number[], mime: string, offsets: Uint32Array, data: Uint8Array, shapes?: (ThumbShape | null)[]): void {
     rows.forEach((row, i) => {
       const bytes = data.slice(offsets[i]!, offsets[i + 1]!);
       const url = bytes.length ? URL.createObjectURL(new Blob([bytes], { type: mime })) : "";
-      this.#known.set(row, { url, bytes: bytes.length });
+      this.#known.set(row, { url, bytes: bytes.length, shape: shapes?.[i] ?? null });
       this.#bytes += bytes.length;
     });
     for (const [row, picture] of this.#known) {

@@ -1,10 +1,12 @@
 // The image grid: a pool of recycled buttons over any number of items, by arithmetic alone.
 
+import { take } from "../host/events";
 import type { Scope } from "../host/scope";
 
 export interface Tile {
   button: HTMLButtonElement;
   image: HTMLImageElement;
+  outline: SVGSVGElement;
   value: HTMLSpanElement;
   tags: HTMLSpanElement;
 }
@@ -19,6 +21,7 @@ export interface GridEvents {
 const GAP_PX = 4;
 const PAD_PX = 8;
 const OVERSCAN_ROWS = 2;
+const SVG = "http://www.w3.org/2000/svg";
 /** Browsers cap the height of an element; above this, scrolling is mapped. */
 export const MOST_SCROLL_PX = 8_000_000;
 
@@ -68,7 +71,6 @@ export class VirtualGrid {
     const root = this.#root;
     root.className = "grid";
     root.setAttribute("role", "grid");
-    root.setAttribute("aria-label", "Images");
     root.tabIndex = -1;
     this.#space.className = "grid-space";
     this.#space.setAttribute("role", "row");
@@ -115,6 +117,10 @@ export class VirtualGrid {
   setItem(render: (index: number, tile: Tile) => void): void {
     this.#render = render;
     this.refresh();
+  }
+
+  setLabel(text: string): void {
+    this.#root.setAttribute("aria-label", text);
   }
 
   top(): void {
@@ -204,10 +210,14 @@ export class VirtualGrid {
     value.className = "tile-value";
     const tags = document.createElement("span");
     tags.className = "tile-tags";
-    button.append(image, tags, value);
+    const outline = document.createElementNS(SVG, "svg");
+    outline.setAttribute("class", "outline");
+    outline.setAttribute("preserveAspectRatio", "xMidYMid slice"); // as the picture: object-fit is cover
+    outline.append(document.createElementNS(SVG, "path"), document.createElementNS(SVG, "path"));
+    button.append(image, outline, tags, value);
     this.#space.append(button);
     this.#shown.push(-1);
-    return { button, image, value, tags };
+    return { button, image, outline, value, tags };
   }
 
   #measure(): void {
@@ -256,8 +266,7 @@ export class VirtualGrid {
     } else if (event.key === "Enter") this.on.open(this.#cursor);
     else if (event.key === " ") this.on.click(this.#cursor, { shift: event.shiftKey, ctrl: !event.shiftKey });
     else return;
-    event.preventDefault();
-    event.stopPropagation();
+    take(event);
   }
 
   #moveCursor(index: number): void {

@@ -3,6 +3,7 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
+import { take } from "../host/events";
 import { Actions } from "../state/actions";
 import type { Explorer } from "../state/explorer";
 import { DetailView } from "./Detail";
@@ -10,7 +11,7 @@ import { Facets } from "./Facets";
 import { GridPane } from "./GridPane";
 import { Inspector } from "./Inspector";
 import { MapPane } from "./MapPane";
-import { Button, ExplorerContext, Icon } from "./parts";
+import { Button, Cross, ExplorerContext, Link } from "./parts";
 import { StatusBar } from "./StatusBar";
 import { TopBar } from "./TopBar";
 
@@ -25,6 +26,7 @@ const KEYS: [string, string][] = [
   ["Esc", "clear the selection"],
   ["T", "type a tag"],
   ["1 … 9", "put a tag on the selection, or take it off"],
+  ["C", "type a class: relabels the selection"],
   ["Enter, double click", "open the image"],
   ["← → in an open image", "previous, next"],
   ["+ − 0", "zoom the map or the open image; 0 fits"],
@@ -68,10 +70,10 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
     own.value = !own.value;
     other.value = false;
   };
-  const typeTag = (): void => {
+  const type = (field: string): void => {
     if (narrow.peek() && store.detail.peek() === null) right.value = true;
-    // In the open image the tag goes to that image, not to the selection behind it.
-    const find = (): HTMLElement | null | undefined => root.current?.querySelector<HTMLElement>(`${store.detail.peek() === null ? ".inspector" : ".detail"} .tag-editor input`);
+    // In the open image it goes to that image, not to the selection behind it.
+    const find = (): HTMLElement | null | undefined => root.current?.querySelector<HTMLElement>(`${store.detail.peek() === null ? ".inspector" : ".detail"} ${field}`);
     const input = find();
     if (input) input.focus();
     else requestAnimationFrame(() => find()?.focus());
@@ -83,11 +85,11 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
         class={`app${narrow.value ? " narrow" : ""}${store.dark.value ? " dark" : ""}`}
         style={{ height: `${store.height.value}px` }}
         data-testid="explorer"
-        onKeyDown={(event) => keys(event, context, typeTag)}
+        onKeyDown={(event) => keys(event, context, type)}
       >
         <TopBar drawers={{ narrow: narrow.value, left: left.value, right: right.value, toggle }} />
         <Banner />
-        <div class="body">
+        <div class="body" inert={store.switching.value !== null}>
           {!narrow.value || left.value ? (
             <div class={narrow.value ? "left drawer" : "left"} role="group" aria-label="Filters">
               <Facets />
@@ -165,9 +167,8 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
               <div>{t.text}</div>
               {t.hint ? <div class="muted small toast-hint">{t.hint}</div> : null}
             </div>
-            <button type="button" class="chip-x" aria-label="Dismiss" onClick={() => (store.toasts.value = store.toasts.value.filter((o) => o !== t))}>
-              <Icon name="close" />
-            </button>
+            {t.undo ? <Link text="Undo" onClick={() => void actions.undo()} /> : null}
+            <Cross label="Dismiss" onClick={() => (store.toasts.value = store.toasts.value.filter((o) => o !== t))} />
           </div>
         ))}
       </div>
@@ -200,8 +201,7 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
         onKeyDown={(e) => {
           const by = e.key === "ArrowDown" ? 20 : e.key === "ArrowUp" ? -20 : 0;
           if (!by) return;
-          e.preventDefault();
-          e.stopPropagation();
+          take(e);
           actions.height(Math.max(LEAST_HEIGHT_PX, store.height.peek() + by), true);
         }}
       />
@@ -217,7 +217,7 @@ function Splitter({ onMove, share }: { onMove(share: number): void; share: numbe
       aria-label="Map and grid"
       aria-orientation="horizontal"
       aria-valuenow={Math.round(share * 100)}
-      title="Drag to an end to fold the map or the images; double click brings both back"
+      title="Drag to an end to fold the map or the grid; double click brings both back"
       onDblClick={() => onMove(MIDDLE)}
       tabIndex={0}
       onPointerDown={(e) => {
@@ -240,15 +240,14 @@ function Splitter({ onMove, share }: { onMove(share: number): void; share: numbe
         else if (e.key === "End") onMove(1);
         else if (e.key === "Enter") onMove(MIDDLE);
         else return;
-        e.preventDefault();
-        e.stopPropagation();
+        take(e);
       }}
     />
   );
 }
 
 /** Keys of the whole widget; only while the focus is inside, and never while typing. */
-function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store"]; actions: Actions }, typeTag: () => void): void {
+function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store"]; actions: Actions }, type: (field: string) => void): void {
   const target = event.composedPath()[0] as HTMLElement;
   const typing = target.matches?.("input:not([type=range]):not([type=checkbox]), textarea, select");
   const command = event.ctrlKey || event.metaKey;
@@ -258,7 +257,8 @@ function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store
   else if (command && !typing && event.key.toLowerCase() === "y") void actions.redo();
   else if (command && !typing && event.key.toLowerCase() === "a" && open === null) actions.selectMatching();
   else if (typing || command || event.altKey) handled = false;
-  else if (event.key === "t") typeTag();
+  else if (event.key === "t") type(".tag-editor input");
+  else if (event.key === "c") type(".class-editor input");
   else if (event.key === "?") store.help.value = !store.help.peek();
   else if (event.key === "Escape") {
     if (store.help.peek()) store.help.value = false;
@@ -268,6 +268,5 @@ function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store
     if (tag) void actions.toggleTag(tag.name, open === null ? undefined : [open]);
   } else handled = false;
   if (!handled) return;
-  event.preventDefault();
-  event.stopPropagation();
+  take(event);
 }

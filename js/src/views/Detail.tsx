@@ -1,20 +1,21 @@
-// One image, large: zoom and pan, boxes with a legend, all values, tags, neighbours, previous and next.
+// One row, large: its image with all objects and a legend, class, tags, note, values, neighbours, previous and next.
 
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import type { DetailObject } from "../protocol/messages";
+import { take } from "../host/events";
+import { Scope } from "../host/scope";
+import type { Detail, DetailObject } from "../protocol/messages";
+import { NO_CLASS, readShapes } from "../render/shapes";
+import { Stage, type StageStyle } from "../render/stage";
+import { ClassEditor } from "./ClassEditor";
 import { Neighbours, useDetail, Values } from "./Inspector";
-import { hue } from "./palette";
-import { Button, count, useExplorer } from "./parts";
+import { classHues } from "./palette";
+import { Button, count, Link, useExplorer } from "./parts";
 import { TagEditor } from "./TagEditor";
 
 const NEIGHBOURS = 12;
 const MOST_SIDE_PX = 2048;
-const ZOOM_STEP = 1.25;
-const MOST_ZOOM = 40;
-const FEW_LABELS = 60;
-const WHOLE = { zoom: 1, x: 0, y: 0 };
 
 export function DetailView({ row }: { row: number }): JSX.Element {
   const { store, actions } = useExplorer();
@@ -26,18 +27,26 @@ export function DetailView({ row }: { row: number }): JSX.Element {
     const root = dialog.current!.getRootNode() as ShadowRoot;
     const before = root.activeElement as HTMLElement | null;
     dialog.current!.focus();
-    return () => before?.focus?.();
+    return () => {
+      const now = root.activeElement;
+      if (!now || dialog.current?.contains(now)) before?.focus?.(); // else it was taken somewhere on purpose
+    };
   }, []);
   const visible = store.result.value?.visible;
   const at = useMemo(() => visible?.indexOf(row) ?? -1, [visible, row]);
-  const classes = useMemo(() => [...new Set(detail?.objects.map((o) => o.class_name ?? "none") ?? [])].sort(), [detail]);
+  const levels = store.columns.value.get("class_name")?.levels;
+  const colors = useMemo(() => classHues([...new Set(detail?.objects.map((o) => o.class_name ?? NO_CLASS))].sort(), levels), [detail, levels]);
+  const [line, fill] = [store.line.value, store.fill.value];
+  const style = useMemo(() => ({ line, fill, off: off.value, colors }), [line, fill, off.value, colors]);
+  const rows = useMemo(() => [row], [row]);
+  const noun = store.noun.value;
   return (
     <div
       ref={dialog}
       class="detail"
       role="dialog"
       aria-modal="true"
-      aria-label={detail ? `Image ${detail.name}` : "Image"}
+      aria-label={`${noun[0]!.toUpperCase()}${noun.slice(1)} ${detail?.name ?? ""}`}
       tabIndex={-1}
       data-testid="detail"
       onKeyDown={(event) => {
@@ -48,8 +57,7 @@ export function DetailView({ row }: { row: number }): JSX.Element {
         else if (event.key === "ArrowRight") actions.step(1);
         else if (event.key === "ArrowLeft") actions.step(-1);
         else if (event.ctrlKey || event.metaKey || event.altKey || !zoomKeys.current(event.key)) return;
-        event.preventDefault();
-        event.stopPropagation();
+        take(event);
       }}
     >
       <div class="detail-head">
@@ -66,37 +74,12 @@ export function DetailView({ row }: { row: number }): JSX.Element {
         <Button icon="close" label="Close (Esc)" onClick={() => actions.open(null)} testid="detail-close" />
       </div>
       <div class="detail-body">
-        <Stage zoomKeys={zoomKeys} row={row} width={detail?.width ?? null} height={detail?.height ?? null} objects={detail?.objects ?? []} classes={classes} off={off.value} />
+        <StagePane zoomKeys={zoomKeys} row={row} detail={detail} style={style} />
         <div class="detail-side">
-          {classes.length ? (
-            <section>
-              <h3>Boxes</h3>
-              <div class="chips">
-                {classes.map((name, i) => {
-                  const n = detail!.objects.filter((o) => (o.class_name ?? "none") === name).length;
-                  const shown = !off.value.has(name);
-                  return (
-                    <button
-                      key={name}
-                      type="button"
-                      class={shown ? "chip" : "chip none"}
-                      aria-pressed={shown}
-                      onClick={() => {
-                        const next = new Set(off.value);
-                        if (!next.delete(name)) next.add(name);
-                        off.value = next;
-                      }}
-                    >
-                      <span class="dot" style={{ background: hue(i, true) }} />
-                      <span class="chip-text">{name}</span>
-                      <span class="chip-n">{count(n)}</span>
-                    </button>
-                  );
-                })}
-              </div>
-            </section>
-          ) : null}
-          <TagEditor rows={[row]} />
+          {detail?.objects.length ? <Layers objects={detail.objects} off={off} colors={colors} /> : null}
+          <ClassEditor rows={rows} />
+          <TagEditor rows={rows} />
+          {detail?.note !== undefined ? <Note key={row} detail={detail} /> : null}
           {detail?.problems.map((p) => (
             <p key={p} class="warning">
               {p}
@@ -136,41 +119,38 @@ function trap(event: KeyboardEvent, root: HTMLElement): void {
   event.preventDefault();
 }
 
-interface StageProps {
+interface StagePaneProps {
   zoomKeys: { current: (key: string) => boolean };
   row: number;
-  width: number | null;
-  height: number | null;
-  objects: DetailObject[];
-  classes: string[];
-  off: ReadonlySet<string>;
+  detail: Detail | null;
+  style: StageStyle;
 }
 
-/** The image with its boxes; wheel zooms, dragging moves, 0 fits. */
-function Stage({ zoomKeys, row, width, height, objects, classes, off }: StageProps): JSX.Element {
+/** The image with its objects; wheel zooms, dragging moves, 0 fits. */
+function StagePane({ zoomKeys, row, detail, style }: StagePaneProps): JSX.Element {
   const { explorer } = useExplorer();
   const host = useRef<HTMLDivElement>(null);
-  const url = useSignal<string | null>(null);
-  const size = useSignal<[number, number]>([1, 1]);
+  const stage = useRef<Stage | null>(null);
   const failed = useSignal(false);
-  const view = useSignal(WHOLE);
-  const room = useSignal<[number, number]>([1, 1]);
-  const drag = useRef<{ x: number; y: number } | null>(null);
+  useEffect(() => {
+    const scope = new Scope();
+    const view = (stage.current = new Stage(host.current!, scope));
+    zoomKeys.current = (key) => view.key(key);
+    return () => scope.dispose();
+  }, []);
   useEffect(() => {
     let made: string | null = null;
     let current = true;
-    url.value = null;
+    stage.current!.setImage(null);
     failed.value = false;
-    view.value = WHOLE;
     void explorer.ask<{ w: number; h: number; mime: string; width: number | null; height: number | null }>("image.get", { row, max: MOST_SIDE_PX }).then((reply) => {
       if (!current) return;
-      if (!reply) {
-        failed.value = true;
-        return;
-      }
-      made = URL.createObjectURL(new Blob([reply.buffers[0]!.slice()], { type: reply.head.mime }));
-      size.value = [reply.head.width ?? reply.head.w, reply.head.height ?? reply.head.h];
-      url.value = made;
+      failed.value = !reply;
+      if (!reply) return;
+      const { mime, width, height, w, h } = reply.head;
+      made = URL.createObjectURL(new Blob([reply.buffers[0]!.slice()], { type: mime }));
+      stage.current!.setSize(width ?? w, height ?? h);
+      stage.current!.setImage(made);
     });
     return () => {
       current = false;
@@ -178,92 +158,90 @@ function Stage({ zoomKeys, row, width, height, objects, classes, off }: StagePro
     };
   }, [row]);
   useEffect(() => {
-    const measure = (): void => {
-      // JupyterLab delays resize callbacks: one may come after the view has gone.
-      if (host.current) room.value = [host.current.clientWidth, host.current.clientHeight];
-    };
-    const observer = new ResizeObserver(measure);
-    observer.observe(host.current!);
-    measure();
-    const wheel = (event: WheelEvent): void => {
-      event.preventDefault();
-      event.stopPropagation();
-      const box = host.current!.getBoundingClientRect();
-      zoom(Math.exp(-event.deltaY * 0.0015), event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2);
-    };
-    host.current!.addEventListener("wheel", wheel, { passive: false });
-    const element = host.current!;
-    return () => {
-      observer.disconnect();
-      element.removeEventListener("wheel", wheel);
-    };
-  }, []);
-  const zoom = (factor: number, px = 0, py = 0): void => {
-    const old = view.value;
-    const next = Math.min(MOST_ZOOM, Math.max(1, old.zoom * factor));
-    const f = next / old.zoom;
-    view.value = next === 1 ? WHOLE : { zoom: next, x: px - (px - old.x) * f, y: py - (py - old.y) * f };
-  };
-  zoomKeys.current = (key) => {
-    if (key === "+" || key === "=") zoom(ZOOM_STEP);
-    else if (key === "-") zoom(1 / ZOOM_STEP);
-    else if (key === "0") view.value = WHOLE;
-    else return false;
-    return true;
-  };
-  const [w, h] = width && height ? [width, height] : size.value;
-  const fit = Math.min((room.value[0] - 16) / w, (room.value[1] - 16) / h);
-  const shown = Math.max(0.001, fit * view.value.zoom);
-  const visible = objects.filter((o) => !off.has(o.class_name ?? "none"));
+    if (!detail) return;
+    if (detail.width && detail.height) stage.current!.setSize(detail.width, detail.height);
+    stage.current!.setShapes(readShapes(detail), detail.focus ?? null);
+  }, [detail]);
+  useEffect(() => stage.current!.setStyle(style), [style]);
+  const n = detail?.objects.length ?? 0;
   return (
-    <div
-      ref={host}
-      class="stage"
-      tabIndex={0}
-      role="img"
-      aria-label={`Image with ${objects.length} boxes; plus and minus zoom`}
-      onPointerDown={(e) => {
-        drag.current = { x: e.clientX, y: e.clientY };
-        e.currentTarget.setPointerCapture(e.pointerId);
-      }}
-      onPointerMove={(e) => {
-        if (!drag.current) return;
-        view.value = { ...view.value, x: view.value.x + e.clientX - drag.current.x, y: view.value.y + e.clientY - drag.current.y };
-        drag.current = { x: e.clientX, y: e.clientY };
-      }}
-      onPointerUp={() => (drag.current = null)}
-      onDblClick={() => (view.value.zoom > 1 ? (view.value = WHOLE) : zoom(3))}
-    >
+    <div ref={host} class="stage" tabIndex={0} role="img" aria-label={`Image with ${count(n)} ${n === 1 ? "object" : "objects"}; plus and minus zoom, 0 fits`}>
       {failed.value ? <span class="muted">This image cannot be shown.</span> : null}
-      {url.value ? (
-        <div class="sheet" style={{ width: `${w * shown}px`, height: `${h * shown}px`, transform: `translate(-50%, -50%) translate(${view.value.x}px, ${view.value.y}px)` }}>
-          <img src={url.value} alt="" draggable={false} class={shown > 3 ? "pixelated" : ""} />
-          <svg viewBox={`0 0 ${w} ${h}`} aria-hidden="true">
-            {visible.map((o) => (
-              <Box key={o.id} object={o} color={hue(classes.indexOf(o.class_name ?? "none"), true)} scale={shown} labelled={visible.length <= FEW_LABELS} />
-            ))}
-          </svg>
-        </div>
-      ) : null}
     </div>
   );
 }
 
-function Box({ object: o, color, scale, labelled }: { object: DetailObject; color: string; scale: number; labelled: boolean }): JSX.Element {
-  const px = 1 / scale;
-  const turn = o.angle ? `rotate(${o.angle} ${o.x + o.w / 2} ${o.y + o.h / 2})` : undefined;
-  const name = o.class_name ?? "none";
+/** Which classes are drawn, and how. */
+function Layers({ objects, off, colors }: { objects: readonly DetailObject[]; off: Signal<ReadonlySet<string>>; colors: ReadonlyMap<string, string> }): JSX.Element {
+  const { store } = useExplorer();
+  const slider = (label: string, value: Signal<number>, most: number, step: number): JSX.Element => (
+    <label class="labelled small">
+      <span class="muted">{label}</span>
+      <input class="slider" type="range" min={0} max={most} step={step} value={value.value} onInput={(e) => (value.value = Number(e.currentTarget.value))} />
+    </label>
+  );
   return (
-    <g transform={turn}>
-      <rect x={o.x} y={o.y} width={o.w} height={o.h} fill="none" stroke="rgba(0,0,0,0.55)" stroke-width={3.5 * px} />
-      <rect x={o.x} y={o.y} width={o.w} height={o.h} fill="transparent" stroke={color} stroke-width={2 * px}>
-        <title>{name}</title>
-      </rect>
-      {labelled ? (
-        <text x={o.x + 3 * px} y={o.y + 12 * px} font-size={11 * px} fill={color} stroke="rgba(0,0,0,0.75)" stroke-width={2.5 * px} paint-order="stroke">
-          {name}
-        </text>
-      ) : null}
-    </g>
+    <section>
+      <div class="row">
+        <h3>Objects</h3>
+        <span class="spacer" />
+        <Link text="all" onClick={() => (off.value = new Set())} />
+        <Link text="none" onClick={() => (off.value = new Set(colors.keys()))} />
+      </div>
+      <div class="chips">
+        {[...colors].map(([name, color]) => (
+          <button
+            key={name}
+            type="button"
+            class={off.value.has(name) ? "chip none" : "chip"}
+            aria-pressed={!off.value.has(name)}
+            onClick={() => {
+              const next = new Set(off.value);
+              if (!next.delete(name)) next.add(name);
+              off.value = next;
+            }}
+          >
+            <span class="dot" style={{ background: color }} />
+            <span class="chip-text">{name}</span>
+            <span class="chip-n">{count(objects.filter((o) => (o.class_name ?? NO_CLASS) === name).length)}</span>
+          </button>
+        ))}
+      </div>
+      <div class="row sliders">
+        {slider("line", store.line, 6, 0.5)}
+        {slider("fill", store.fill, 1, 0.05)}
+      </div>
+    </section>
+  );
+}
+
+/** A note on this row; kept when the field is left or Enter is pressed. */
+function Note({ detail }: { detail: Detail }): JSX.Element {
+  const { actions } = useExplorer();
+  const draft = useRef<string | null>(null);
+  const save = (text: string): void => {
+    if (draft.current === null || text.trim() === (detail.note ?? "")) return;
+    draft.current = null;
+    void actions.note(text.trim(), detail.row).then((ok) => ok && (detail.note = text.trim()));
+  };
+  // Closing the view takes the field away without a word from the browser.
+  useEffect(() => () => save(draft.current ?? ""), []);
+  return (
+    <section>
+      <h3>Note</h3>
+      <input
+        class="input"
+        aria-label="Note"
+        placeholder="write a note…"
+        data-testid="note"
+        maxLength={2000}
+        value={detail.note ?? ""}
+        onInput={(e) => (draft.current = e.currentTarget.value)}
+        onBlur={(e) => save(e.currentTarget.value)}
+        onKeyDown={(e) => {
+          if (e.key === "Enter") save(e.currentTarget.value);
+        }}
+      />
+    </section>
   );
 }

@@ -9,7 +9,7 @@ import type { Column } from "../protocol/messages";
 import { HistogramView } from "../render/histogram";
 import { binsOf, edge } from "../state/evaluator";
 import { hue, none, ramp, tagColor } from "./palette";
-import { count, Icon, Popover, useExplorer } from "./parts";
+import { count, Cross, Icon, Link, Popover, Segments, useExplorer } from "./parts";
 
 const FEW_CHIPS = 14;
 const TYPING_MS = 250;
@@ -82,26 +82,16 @@ function Conditions(): JSX.Element | null {
     <div class="conditions">
       <div class="conditions-head">
         {list.length > 1 ? (
-          <div class="segments" role="group" aria-label="How conditions combine">
-            {(["all", "any"] as const).map((m) => (
-              <button key={m} type="button" class="segment" aria-pressed={mode === m} onClick={() => actions.setMode(m)}>
-                {m === "all" ? "match all" : "match any"}
-              </button>
-            ))}
-          </div>
+          <Segments label="How conditions combine" options={(["all", "any"] as const).map((m) => ({ value: m, text: `match ${m}`, on: mode === m }))} onChange={(m) => actions.setMode(m)} />
         ) : (
           <span class="muted">1 condition</span>
         )}
-        <button type="button" class="link" data-testid="clear-filter" onClick={() => actions.clearFilter()}>
-          clear
-        </button>
+        <Link text="clear" testid="clear-filter" onClick={() => actions.clearFilter()} />
       </div>
       {loose.map((part, i) => (
         <span key={i} class="chip condition" title={describe(part)}>
           <span class="chip-text mono">{describe(part)}</span>
-          <button type="button" class="chip-x" aria-label={`Remove ${describe(part)}`} onClick={() => actions.removePart(part)}>
-            <Icon name="close" />
-          </button>
+          <Cross label={`Remove ${describe(part)}`} onClick={() => actions.removePart(part)} />
         </span>
       ))}
     </div>
@@ -134,7 +124,9 @@ function Metric({ column }: { column: Column }): JSX.Element {
   useSignalEffect(() => {
     const result = store.result.value;
     const filter = store.filter.value;
-    const dark = store.dark.value;
+    void store.dark.value;
+    const style = getComputedStyle(host.current!);
+    const token = (name: string): string => style.getPropertyValue(name);
     const counts = result?.counts.get(column.name) ?? new Uint32Array(256);
     const now = rangeOf(filter, column.name);
     const bins = column.hist?.bins ?? 1;
@@ -144,12 +136,7 @@ function Metric({ column }: { column: Column }): JSX.Element {
       base: result?.base.get(column.name) ?? null,
       counts,
       brush: now && exact ? [now.lo === null ? null : exact[0], now.hi === null ? null : exact[1]] : null,
-      colors: {
-        bar: dark ? "#6f9ff5" : "#2f66d8",
-        faint: dark ? "#3c4149" : "#d6dae0",
-        brush: dark ? "rgba(111,159,245,0.16)" : "rgba(47,102,216,0.10)",
-        axis: dark ? "#3c4149" : "#d6dae0",
-      },
+      colors: { bar: token("--bar"), faint: token("--bar-faint"), brush: token("--brush") },
       label: `${column.title}: brush a range; arrow keys move its low end, with shift its high end`,
       valueText: now ? rangeText(column, now.lo, now.hi) : "everything",
     });
@@ -159,11 +146,7 @@ function Metric({ column }: { column: Column }): JSX.Element {
       <div class="metric-head" title={[column.title, column.unit && `in ${column.unit}`, column.direction].filter(Boolean).join(" · ")}>
         <span class="metric-name">{column.title}</span>
         <span class="metric-range">{text}</span>
-        {range ? (
-          <button type="button" class="chip-x" aria-label={`Clear ${column.title}`} onClick={() => actions.brush(column, null, null, true)}>
-            <Icon name="close" />
-          </button>
-        ) : null}
+        {range ? <Cross label={`Clear ${column.title}`} onClick={() => actions.brush(column, null, null, true)} /> : null}
       </div>
       <div ref={host} class="metric-plot" />
     </div>
@@ -211,10 +194,8 @@ function Category({ column }: { column: Column }): JSX.Element {
             />
           );
         })}
-        {levels.length > shown.length ? (
-          <button type="button" class="link" onClick={() => setAll(true)}>
-            {levels.length - shown.length} more
-          </button>
+        {all || levels.length > shown.length ? (
+          <Link text={all ? "less" : `${count(levels.length - shown.length)} more`} expanded={all} onClick={() => setAll(!all)} />
         ) : null}
       </div>
     </section>
@@ -294,9 +275,7 @@ function Saved(): JSX.Element | null {
             <button type="button" class="chip-inner" title={describe(s.filter)} onClick={() => actions.applyFilter(s.filter)}>
               {s.name}
             </button>
-            <button type="button" class="chip-x" aria-label={`Forget filter ${s.name}`} onClick={() => void actions.deleteFilter(s.name)}>
-              <Icon name="close" />
-            </button>
+            <Cross label={`Forget filter ${s.name}`} onClick={() => void actions.deleteFilter(s.name)} />
           </span>
         ))}
       </div>

@@ -8,6 +8,7 @@ import { number } from "../protocol/filter";
 import { type Tile, VirtualGrid } from "../ui/virtual-grid";
 import { tagColor } from "./palette";
 import { Button, useExplorer } from "./parts";
+import { outline, shapeColor } from "./Thumb";
 
 const MOST_TILE_TAGS = 3;
 const MOST_ROWS_WITH_VALUES = 300_000;
@@ -16,7 +17,7 @@ export function GridPane(): JSX.Element {
   const { store, actions, explorer } = useExplorer();
   const host = useRef<HTMLDivElement>(null);
   const grid = useRef<VirtualGrid | null>(null);
-  const sorted = useRef(":false");
+  const sorted = useRef("0::false");
   const opened = useRef<number | null>(null);
   useEffect(() => {
     const scope = new Scope();
@@ -43,6 +44,8 @@ export function GridPane(): JSX.Element {
   const draw = (tile: Tile, row: number): void => {
     const url = explorer.thumbs.url(row);
     const { button, image, value, tags } = tile;
+    const shape = url ? explorer.thumbs.shape(row) : null;
+    outline(tile.outline, shape, shape ? shapeColor(explorer, row, shape) : "");
     if (url && image.getAttribute("src") !== url) image.src = url;
     if (!url) image.removeAttribute("src");
     button.classList.toggle("loading", url === undefined);
@@ -68,7 +71,7 @@ export function GridPane(): JSX.Element {
         }),
       );
     }
-    button.setAttribute("aria-label", `image ${row}${text ? `, ${text}` : ""}${own.length ? `, tags ${own.join(", ")}` : ""}`);
+    button.setAttribute("aria-label", `${store.noun.peek()} ${row}${text ? `, ${text}` : ""}${own.length ? `, tags ${own.join(", ")}` : ""}`);
   };
 
   /** The value a tile shows: of the column that sorts, else of the one that colours. */
@@ -89,6 +92,7 @@ export function GridPane(): JSX.Element {
     grid.current?.setCount(result?.matching ?? 0);
   });
   useSignalEffect(() => grid.current?.setTile(store.tile.value));
+  useSignalEffect(() => grid.current?.setLabel(store.nouns.value));
   useSignalEffect(() => {
     const name = store.sort.value?.by ?? store.color.value;
     void store.codes.value;
@@ -107,7 +111,7 @@ export function GridPane(): JSX.Element {
   });
   useSignalEffect(() => {
     const { by, desc } = store.sort.value ?? { by: "", desc: false };
-    const key = `${by}:${desc}`;
+    const key = `${store.generation.value}:${by}:${desc}`;
     if (key !== sorted.current) grid.current?.top();
     sorted.current = key;
   });
@@ -129,8 +133,8 @@ export function GridPane(): JSX.Element {
       <div ref={host} class="grid-host" />
       {result && result.matching === 0 ? (
         <div class="empty over">
-          <strong>{store.spec.value.alive === 0 ? "No images here" : "Nothing matches"}</strong>
-          <span class="muted">{store.spec.value.alive === 0 ? "This view holds no rows." : "No image passes all the conditions on the left."}</span>
+          <strong>{store.spec.value.alive === 0 ? `No ${store.nouns.value} here` : "Nothing matches"}</strong>
+          <span class="muted">{store.spec.value.alive === 0 ? "This view holds no rows." : `No ${store.noun.value} passes all the conditions on the left.`}</span>
           {store.spec.value.alive === 0 ? null : (
             <Button label="Clear the filter" onClick={() => actions.clearFilter()}>
               Clear the filter

@@ -7,7 +7,9 @@ import { number } from "../protocol/filter";
 import type { Detail } from "../protocol/messages";
 import { asF32, asU32 } from "../transport/wire";
 import { useExplorer } from "./parts";
+import { ClassEditor } from "./ClassEditor";
 import { TagEditor } from "./TagEditor";
+import { Thumb } from "./Thumb";
 
 const HOVER_MS = 120;
 const SIDE_NEIGHBOURS = 4;
@@ -27,13 +29,17 @@ export function useDetail(row: number | null, k: number, wait: number): { detail
   const detail = useSignal<Detail | null>(null);
   const near = useSignal<{ row: number; list: Near[] } | null>(null);
   const { revision, embeddings } = store.spec.value;
+  const generation = store.generation.value;
   const embedding = store.positions.value?.name ?? embeddings[0]?.name ?? null;
+  useEffect(() => {
+    detail.value = near.value = null; // rows of another level have the same numbers
+  }, [generation]);
   useEffect(() => {
     if (row === null) return;
     let current = true;
     const timer = setTimeout(() => {
       void explorer.ask<Detail>("row.detail", { row }).then((reply) => {
-        if (current && reply) detail.value = reply.head;
+        if (current && reply) detail.value = { ...reply.head, buffers: reply.buffers };
       });
       if (!embedding) return;
       void explorer.ask("neighbors.get", { row, k, embedding }).then((reply) => {
@@ -41,14 +47,13 @@ export function useDetail(row: number | null, k: number, wait: number): { detail
         const rows = asU32(reply.buffers[0]!);
         const distances = asF32(reply.buffers[1]!);
         near.value = { row, list: [...rows].map((r, i) => ({ row: r, distance: distances[i]! })) };
-        explorer.thumbs.need(rows);
       });
     }, wait);
     return () => {
       current = false;
       clearTimeout(timer);
     };
-  }, [row, revision, embedding]);
+  }, [row, revision, embedding, generation]);
   return { detail: detail.value?.row === row ? detail.value : null, near: near.value?.row === row ? near.value.list : NO_NEIGHBOURS };
 }
 
@@ -59,8 +64,9 @@ export function Inspector(): JSX.Element {
   return (
     <div class="inspector" data-testid="inspector">
       <TagEditor />
+      <ClassEditor />
       {row === null ? (
-        <p class="muted small">Point at an image to see its values; double click opens it.</p>
+        <p class="muted small">Point at {article(store.noun.value)} to see its values; double click opens it.</p>
       ) : (
         <>
           <Picture row={row} onOpen={() => actions.open(row)} />
@@ -81,16 +87,15 @@ export function Inspector(): JSX.Element {
   );
 }
 
+function article(noun: string): string {
+  return `${/^[aeiou]/.test(noun) ? "an" : "a"} ${noun}`;
+}
+
 function Picture({ row, onOpen }: { row: number; onOpen(): void }): JSX.Element {
-  const { explorer } = useExplorer();
-  const tick = useSignal(0);
-  useEffect(() => explorer.thumbs.onArrival(() => tick.value++), []);
-  useEffect(() => explorer.thumbs.need([row]), [row]);
-  void tick.value;
-  const url = explorer.thumbs.url(row);
+  const { store } = useExplorer();
   return (
-    <button type="button" class="preview" aria-label="Open this image" onClick={onOpen}>
-      {url ? <img src={url} alt="" /> : <span class="muted">{url === "" ? "no picture" : ""}</span>}
+    <button type="button" class="preview" aria-label={`Open this ${store.noun.value}`} onClick={onOpen}>
+      <Thumb row={row} fit="contain" empty={(missing) => <span class="muted">{missing ? "no picture" : ""}</span>} />
     </button>
   );
 }
@@ -126,22 +131,18 @@ export function Values({ detail, most }: { detail: Detail; most?: number }): JSX
 }
 
 export function Neighbours({ near, onOpen }: { near: Near[]; onOpen(row: number): void }): JSX.Element | null {
-  const { explorer } = useExplorer();
-  const tick = useSignal(0);
-  useEffect(() => explorer.thumbs.onArrival(() => tick.value++), []);
-  void tick.value;
+  const { store } = useExplorer();
   if (!near.length) return null;
   return (
     <div class="near">
-      {near.map((n) => {
-        const url = explorer.thumbs.url(n.row);
-        return (
-          <button key={n.row} type="button" class="near-item" title={`cosine distance ${n.distance.toFixed(3)}`} aria-label={`Similar image, distance ${n.distance.toFixed(2)}`} onClick={() => onOpen(n.row)}>
-            {url ? <img src={url} alt="" /> : <span class="near-empty" />}
-            <span>{n.distance.toFixed(2)}</span>
-          </button>
-        );
-      })}
+      {near.map((n) => (
+        <button key={n.row} type="button" class="near-item" title={`cosine distance ${n.distance.toFixed(3)}`} aria-label={`Similar ${store.noun.value}, distance ${n.distance.toFixed(2)}`} onClick={() => onOpen(n.row)}>
+          <span class="near-picture">
+            <Thumb row={n.row} fit="cover" empty={() => null} />
+          </span>
+          <span>{n.distance.toFixed(2)}</span>
+        </button>
+      ))}
     </div>
   );
 }

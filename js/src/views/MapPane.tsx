@@ -7,12 +7,14 @@ import { Scope } from "../host/scope";
 import { type MapLabel, ScatterMap, type Tool } from "../render/scatter";
 import { Legend } from "./Facets";
 import { pointPalette } from "./palette";
-import { Button, useExplorer } from "./parts";
+import { Button, Segments, useExplorer } from "./parts";
+import { Thumb } from "./Thumb";
 
 const LEAST_LABELLED = 8;
 const MOST_LABELS = 24;
 const TIP_PX = 136;
 const TIP_GAP_PX = 14;
+const NO_POINTS = new Uint16Array(0);
 
 export function MapPane(): JSX.Element {
   const { store, actions, explorer } = useExplorer();
@@ -28,10 +30,12 @@ export function MapPane(): JSX.Element {
       hover: (row, x, y) => {
         tip.value = row === null ? null : { row, x, y };
         store.hovered.value = row;
-        if (row !== null) explorer.thumbs.need([row]);
       },
       open: (row) => actions.open(row),
-      fallback: (reason) => (store.notice.value = reason),
+      fallback: (reason) => {
+        store.notice.value = reason;
+        host.current!.dataset["renderer"] = "canvas2d";
+      },
     });
     view.setTool(tool.peek());
     map.current = view;
@@ -43,10 +47,11 @@ export function MapPane(): JSX.Element {
   }, []);
   useSignalEffect(() => {
     const positions = store.positions.value;
-    if (positions) map.current?.setPoints(positions.x, positions.y);
+    map.current?.setPoints(positions?.x ?? NO_POINTS, positions?.y ?? NO_POINTS);
     const result = store.result.peek();
     if (positions && result) map.current?.setFlags(result.flags);
   });
+  useSignalEffect(() => map.current?.setNoun(store.noun.value, store.nouns.value));
   useSignalEffect(() => {
     const name = store.color.value;
     const dark = store.dark.value;
@@ -79,7 +84,7 @@ export function MapPane(): JSX.Element {
   return (
     <div class="map" data-testid="map">
       <div ref={host} class="map-host" />
-      {placed ? null : <MapEmpty />}
+      {placed || (spec.embeddings.length && spec.state !== "empty") ? null : <MapEmpty />}
       <div class="map-tools" role="toolbar" aria-label="Map tools">
         {(["lasso", "box", "pan"] as const).map((t) => (
           <Button key={t} icon={t} label={`${t} (${t === "pan" ? "drag moves the map" : "drag selects; shift adds, alt subtracts"})`} pressed={tool.value === t} onClick={() => (tool.value = t)} testid={`tool-${t}`} />
@@ -118,19 +123,16 @@ function MapChoice(): JSX.Element | null {
   if (!positions || choices.length < 2) return null;
   const shownName = embeddings.length > 1;
   return (
-    <div class="map-choice segments" role="group" aria-label="Which map">
-      {choices.map((c) => (
-        <button
-          key={`${c.name}/${c.layout}`}
-          type="button"
-          class="segment"
-          aria-pressed={positions.name === c.name && positions.layout === c.layout}
-          onClick={() => actions.map(c.name, c.layout)}
-        >
-          {shownName ? `${c.name} ${c.layout.toUpperCase()}` : c.layout.toUpperCase()}
-        </button>
-      ))}
-    </div>
+    <Segments
+      label="Which map"
+      place="map-choice"
+      options={choices.map((c) => ({
+        value: c,
+        text: shownName ? `${c.name} ${c.layout.toUpperCase()}` : c.layout.toUpperCase(),
+        on: positions.name === c.name && positions.layout === c.layout,
+      }))}
+      onChange={(c) => actions.map(c.name, c.layout)}
+    />
   );
 }
 
@@ -140,7 +142,7 @@ function MapEmpty(): JSX.Element {
   const running = job?.state === "running";
   return (
     <div class="empty">
-      <strong>{running ? "The map is being made" : store.spec.value.state === "empty" ? "No images here" : "No map yet"}</strong>
+      <strong>{running ? "The map is being made" : store.spec.value.state === "empty" ? `No ${store.nouns.value} here` : "No map yet"}</strong>
       <span class="muted">
         {running
           ? "It appears here as soon as the images are read."
@@ -164,14 +166,11 @@ function place(at: number, room: number): number {
 }
 
 function Tip({ row, x, y }: { row: number; x: number; y: number }): JSX.Element {
-  const { explorer } = useExplorer();
-  const tick = useSignal(0);
-  useEffect(() => explorer.thumbs.onArrival(() => tick.value++), []);
-  void tick.value;
-  const url = explorer.thumbs.url(row);
   return (
     <div class="tip" style={{ transform: `translate(${x}px, ${y}px)` }}>
-      {url ? <img src={url} alt="" /> : <span class="muted">…</span>}
+      <span>
+        <Thumb row={row} fit="contain" empty={() => <span class="muted">…</span>} />
+      </span>
     </div>
   );
 }

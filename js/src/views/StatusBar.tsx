@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { describe, isEmpty, polars } from "../protocol/filter";
 import type { Job } from "../protocol/messages";
-import { Button, count, Icon, Popover, Progress, useExplorer } from "./parts";
+import { Button, count, Icon, Link, Popover, Progress, useExplorer } from "./parts";
 import { TileSize } from "./TopBar";
 
 export function StatusBar(): JSX.Element {
@@ -21,20 +21,12 @@ export function StatusBar(): JSX.Element {
       </span>
       {selected ? (
         <span class="nowrap actions">
-          <button type="button" class="link" onClick={() => actions.keepSelection()}>
-            show only these
-          </button>
-          <button type="button" class="link" onClick={() => actions.invert()}>
-            invert
-          </button>
-          <button type="button" class="link" onClick={() => actions.clearSelection()}>
-            clear
-          </button>
+          <Link text="show only these" onClick={() => actions.keepSelection()} />
+          <Link text="invert" onClick={() => actions.invert()} />
+          <Link text="clear" onClick={() => actions.clearSelection()} />
         </span>
       ) : (
-        <button type="button" class="link nowrap" data-testid="select-all" onClick={() => actions.selectMatching()}>
-          select all that match
-        </button>
+        <Link text="select all that match" testid="select-all" onClick={() => actions.selectMatching()} />
       )}
       <span class="nowrap muted" data-testid="matching">
         {count(result?.matching ?? total)} of {count(total)} match
@@ -120,9 +112,7 @@ function Running({ job }: { job: Job }): JSX.Element {
         {rate}
         {job.eta !== null && job.total > 1 ? ` · ${duration(job.eta)} left` : ""}
       </span>
-      <button type="button" class="link" onClick={() => void actions.cancelJob()}>
-        stop
-      </button>
+      <Link text="stop" onClick={() => void actions.cancelJob()} />
     </span>
   );
 }

@@ -2,6 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { take } from "../host/events";
 import type { Tag } from "../protocol/messages";
 import { tagColor } from "./palette";
 import { count, Icon, Popover, useExplorer } from "./parts";
@@ -40,8 +41,7 @@ export function TagEditor({ rows }: { rows?: number[] }): JSX.Element {
           if (e.key === "Enter") submit();
           else if (e.key === "Escape" && draft.value) draft.value = "";
           else return;
-          e.preventDefault();
-          e.stopPropagation();
+          take(e);
         }}
       />
       <div class="chips">
@@ -91,9 +91,8 @@ function TagMenu({ tag, close }: { tag: Tag; close(): void }): JSX.Element {
   const { store, actions } = useExplorer();
   const name = useSignal(tag.name);
   const sure = useSignal(false);
-  const others = store.tags.value.filter((t) => t.name !== tag.name);
   const wanted = name.value.trim();
-  const merges = others.some((t) => t.name === wanted);
+  const merges = wanted !== tag.name && store.tags.value.some((t) => t.name === wanted);
   return (
     <div class="tag-menu">
       <form
@@ -104,34 +103,12 @@ function TagMenu({ tag, close }: { tag: Tag; close(): void }): JSX.Element {
           close();
         }}
       >
-        <input class="input" aria-label="New name" value={name.value} onInput={(e) => (name.value = e.currentTarget.value)} list="" />
+        <input class="input" aria-label="New name" value={name.value} onInput={(e) => (name.value = e.currentTarget.value)} />
         <button type="submit" class="button" disabled={!wanted || wanted === tag.name}>
           {merges ? "Merge" : "Rename"}
         </button>
       </form>
-      {merges ? <p class="muted small">There is a tag “{wanted}”: the two are joined.</p> : null}
-      {others.length ? (
-        <label class="row small muted">
-          merge into
-          <select
-            class="select"
-            aria-label="Merge into"
-            onChange={(e) => {
-              void actions.renameTag(tag.name, e.currentTarget.value, true);
-              close();
-            }}
-          >
-            <option value="" selected disabled>
-              choose…
-            </option>
-            {others.map((t) => (
-              <option key={t.name} value={t.name}>
-                {t.name}
-              </option>
-            ))}
-          </select>
-        </label>
-      ) : null}
+      <p class="muted small">{merges ? `There is a tag “${wanted}”: the two are joined.` : "The name of another tag joins the two."}</p>
       <div class="swatches" role="group" aria-label="Colour">
         {SWATCHES.map((color) => (
           <button
@@ -154,7 +131,7 @@ function TagMenu({ tag, close }: { tag: Tag; close(): void }): JSX.Element {
             close();
           }}
         >
-          Delete from {count(tag.count)} images
+          Delete from {count(tag.count)} {tag.count === 1 ? store.noun.value : store.nouns.value}
         </button>
       ) : (
         <button type="button" class="button" onClick={() => (sure.value = true)}>

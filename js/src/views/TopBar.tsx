@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import type { Column } from "../protocol/messages";
-import { Button, count, Icon, Popover, Select, useExplorer } from "./parts";
+import { Button, count, Icon, Popover, Segments, Select, useExplorer } from "./parts";
 
 const LEAST_TILE_PX = 48;
 const MOST_TILE_PX = 320;
@@ -19,7 +19,6 @@ export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
   const { store, actions } = useExplorer();
   const spec = store.spec.value;
   const total = spec.base?.n ?? spec.alive;
-  const noun = spec.levels[0]?.title.toLowerCase() ?? "rows";
   const sort = store.sort.value;
   const columns = spec.columns.filter((c) => c.kind !== "text");
   return (
@@ -28,18 +27,17 @@ export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
       <strong class="ellipsis project" title={spec.project.path}>
         {spec.project.name}
       </strong>
-      <span class="muted nowrap" data-testid="count">
-        {count(total)} {noun}
+      <span class="muted ellipsis" data-testid="count">
+        {count(total)} {total === 1 ? store.noun.value : store.nouns.value}
         {spec.base ? ` of ${count(spec.alive)}` : ""}
       </span>
       {spec.levels.length > 1 ? (
-        <div class="segments" role="group" aria-label="Level">
-          {spec.levels.map((l) => (
-            <span key={l.id} class="segment" aria-current={l.id === spec.level}>
-              {l.title}
-            </span>
-          ))}
-        </div>
+        <Segments
+          label="Show"
+          testid="level"
+          options={spec.levels.map((l) => ({ value: l.id, text: l.title, title: count(l.n), on: l.id === (store.switching.value ?? spec.level) }))}
+          onChange={(id) => void actions.level(id)}
+        />
       ) : null}
       <span class="spacer" />
       <label class="labelled">

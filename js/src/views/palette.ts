@@ -1,6 +1,7 @@
 // Colours of points: distinct hues for categories, one ordered ramp for numbers, grey for none.
 
 import type { Column, Tag } from "../protocol/messages";
+import { NO_CLASS } from "../render/shapes";
 
 // Ten hues told apart by most colour-blind eyes, from Tableau's revised palette.
 const LIGHT = ["#4e79a7", "#e8872b", "#59a14f", "#b07aa1", "#d9545b", "#3c9d9b", "#9c755f", "#c59a1c", "#e377a2", "#6b7f2a"];
@@ -14,6 +15,15 @@ const RAMP_DARK = RAMP.map((_, i) => RAMP[Math.min(RAMP.length - 1, i + 1)]!);
 export function hue(i: number, dark: boolean): string {
   const list = dark ? DARK : LIGHT;
   return list[i % list.length]!;
+}
+
+/**
+ * Colours of classes as they are drawn on pictures: those of the map where the level's class column knows
+ * all of them, else by their place in the list.
+ */
+export function classHues(names: readonly string[], levels: readonly string[] | undefined): Map<string, string> {
+  const known = levels && names.every((name) => levels.includes(name));
+  return new Map(names.map((name, i) => [name, name === NO_CLASS ? NONE_DARK : hue(known ? levels.indexOf(name) : i, true)]));
 }
 
 export function none(dark: boolean): string {

@@ -30,6 +30,7 @@ const PATHS: Record<string, string> = {
   filter: "M2 3h12L9.500 8.500V13l-3-1.500v-3z",
   info: "M8 7v4.500M8 4.500v.5M8 14.500a6.500 6.500 0 100-13 6.500 6.500 0 000 13z",
   plus: "M8 3v10M3 8h10",
+  delete: "M3 4.500h10M6.500 4.500V2.500h3v2M4.500 4.500l.5 9h6l.5-9",
   more: "M3.500 8h.01M8 8h.01M12.500 8h.01",
 };
 
@@ -67,6 +68,43 @@ export function Button({ label, onClick, children, icon, pressed, disabled, kind
       {icon ? <Icon name={icon} /> : null}
       {children}
     </button>
+  );
+}
+
+/** A button that reads as a word in the text. */
+export function Link({ text, onClick, testid, expanded }: { text: string; onClick(): void; testid?: string; expanded?: boolean }): JSX.Element {
+  return (
+    <button type="button" class="link nowrap" aria-expanded={expanded} data-testid={testid} onClick={onClick}>
+      {text}
+    </button>
+  );
+}
+
+/** The cross that takes something away. */
+export function Cross({ label, onClick }: { label: string; onClick(): void }): JSX.Element {
+  return (
+    <button type="button" class="chip-x" aria-label={label} onClick={onClick}>
+      <Icon name="close" />
+    </button>
+  );
+}
+
+/** Buttons of which one is pressed. */
+export function Segments<T>({ label, options, onChange, testid, place = "" }: {
+  label: string;
+  options: { value: T; text: string; on: boolean; title?: string }[];
+  onChange(value: T): void;
+  testid?: string;
+  place?: string;
+}): JSX.Element {
+  return (
+    <div class={`segments ${place}`} role="group" aria-label={label} data-testid={testid}>
+      {options.map((o) => (
+        <button key={o.text} type="button" class="segment" aria-pressed={o.on} title={o.title} onClick={() => onChange(o.value)}>
+          {o.text}
+        </button>
+      ))}
+    </div>
   );
 }
 
@@ -162,7 +200,7 @@ export function Popover({ label, trigger, children, align = "left", testid }: {
 const MARGIN_PX = 4;
 
 /** Show a panel above everything, beside its button and within the window; old browsers keep it where it is. */
-function lift(panel: HTMLElement, button: HTMLElement, align: "left" | "right"): void {
+export function lift(panel: HTMLElement, button: HTMLElement, align: "left" | "right"): void {
   if (typeof panel.showPopover !== "function") return;
   panel.popover = "manual";
   panel.showPopover();

@@ -52,7 +52,7 @@ test("tags fetched before an edit do not take the edit off the screen", async ()
   slow = true;
   actions.selectRows([1], "replace");
   const done = actions.tag(["fresh"], []);
-  await explorer.reloadTags(); // answered while the edit is on its way
+  await explorer.loading.tags(); // answered while the edit is on its way
   expect(actions.tagState("fresh")).toBe("all");
   await done;
   await vi.waitFor(() => expect(explorer.store.tagMasks.peek().get("fresh")?.[1]).toBe(1));
@@ -73,7 +73,7 @@ test("positions of the map travel once, however many ask for them", async () => 
   const project = new FakeProject({ n: 200, delay: (op) => (op === "embedding.get" ? 20 : 0) });
   const explorer = new Explorer(project.channel);
   live.push(explorer);
-  await Promise.all([explorer.loadPositions(), explorer.loadPositions()]);
+  await Promise.all([explorer.loading.positions(), explorer.loading.positions()]);
   await vi.waitFor(() => expect(explorer.store.positions.peek()).not.toBeNull());
   expect(project.channel.sent.filter((m) => m["op"] === "embedding.get")).toHaveLength(1);
 });

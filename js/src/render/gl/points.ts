@@ -11,6 +11,8 @@ const DIMMED = 0.4;
 const FAINT = 0.1;
 const LEAST_FAINT = 0.02;
 const FAINT_POINTS = 15_000;
+/** How long a lost context may take to come back. */
+const RESTORE_MS = 2500;
 const VERTEX = `#version 300 es
 precision highp float;
 layout(location=0) in vec2 position;
@@ -59,20 +61,22 @@ export class GlPoints implements PointRenderer {
   #kinds: [number, number, number] = [0, 0, 0];
   #last: { x?: Uint16Array; y?: Uint16Array; codes?: Uint8Array | null; flags?: Uint8Array; palette?: Uint8Array } = {};
   #lost = false;
+  #waiting: ReturnType<typeof setTimeout> | undefined;
   #stop = new AbortController();
 
-  static make(changed: () => void): GlPoints | null {
+  /** `changed` says that a lost context came back, `gone` that it did not. */
+  static make(changed: () => void, gone: () => void): GlPoints | null {
     const shared = acquire();
     if (!shared) return null;
     try {
-      return new GlPoints(shared, changed);
+      return new GlPoints(shared, changed, gone);
     } catch {
       release(shared);
       return null;
     }
   }
 
-  private constructor(shared: SharedGl, changed: () => void) {
+  private constructor(shared: SharedGl, changed: () => void, gone: () => void) {
     this.#shared = shared;
     this.#build();
     const { signal } = this.#stop;
@@ -81,6 +85,8 @@ export class GlPoints implements PointRenderer {
       (event) => {
         event.preventDefault();
         this.#lost = true;
+        clearTimeout(this.#waiting);
+        this.#waiting = setTimeout(gone, RESTORE_MS);
       },
       { signal },
     );
@@ -88,6 +94,7 @@ export class GlPoints implements PointRenderer {
       "webglcontextrestored",
       () => {
         this.#lost = false;
+        clearTimeout(this.#waiting);
         this.#build();
         const { x, y, codes, flags, palette } = this.#last;
         if (palette) this.setPalette(palette);
@@ -207,6 +214,7 @@ export class GlPoints implements PointRenderer {
 
   dispose(): void {
     this.#stop.abort();
+    clearTimeout(this.#waiting);
     const { gl } = this.#shared;
     for (const buffer of this.#buffers) gl.deleteBuffer(buffer);
     gl.deleteVertexArray(this.#array);

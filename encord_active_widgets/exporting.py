@@ -1,0 +1,254 @@
+"""Write a view in another tool's format, and check what was written by reading it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from .errors import InputError, ProjectError, unknown
+from .schema import (
+    CLASS_NAME,
+    CLASSIFICATION,
+    EXTRA,
+    GEOMETRY,
+    GROUP,
+    ITEM,
+    ITEM_ID,
+    KIND_CLASSIFICATION,
+    LABEL_ID,
+    OBJECT,
+    ORDINAL,
+    SPLIT,
+    URI,
+)  # fmt: skip
+from .store.folder import resolve_address
+
+if TYPE_CHECKING:
+    from .project import Project
+    from .view import View
+
+IMAGE_MODES = ("reference", "copy", "link")
+FORMATS = ("coco", "yolo", "voc", "csv", "parquet")
+_TABLES = ("csv", "parquet")
+_NEAR_PX = 1e-6
+_FRAME_SUFFIX = ".png"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes
+    ----------
+    path : Path
+        The file or folder.
+    items, labels : int
+        How many rows went into it.
+    notes : list of str
+        What the format has no words for, and how it was written.
+    verified : bool
+        Whether it was read again and found to be the same.
+    """
+
+    path: Path
+    items: int
+    labels: int
+    notes: list[str] = field(default_factory=list)
+    verified: bool = False
+
+
+def export(
+    view: View,
+    kind: str,
+    path: str | os.PathLike[str],
+    *,
+    images: str = "reference",
+    verify: bool = False,
+    task: str | None = None,
+) -> Exported:
+    """Write a view; see `View.to_coco` and its like.
+
+    Raises
+    ------
+    InputError
+        An unknown way to place images, or a folder that holds something else.
+    ProjectError
+        With `verify`, what was written differs from what is here.
+    """
+    if images not in IMAGE_MODES:
+        raise unknown("way to place images", images, IMAGE_MODES)
+    target = Path(path).expanduser()
+    if kind in _TABLES:
+        return _table(view, kind, target, verify=verify)
+    items, labels = contents(view)
+    if items.is_empty():
+        raise InputError("The view holds no items: there is nothing to write.", "Check its filter.")
+    project = view.project
+    target.parent.mkdir(parents=True, exist_ok=True)
+    items = items.with_columns(pl.Series("file_name", file_names(project, items[URI].to_list()), dtype=pl.String))
+    if kind == "coco":
+        from .formats.coco_writer import write_coco
+
+        if images != "reference":
+            place_images(project, items, target.parent / "images", images)
+        notes = write_coco(items, labels, target, list(project._folder.headers()), name=project.name)
+    elif kind == "voc":
+        from .formats.voc import write_voc
+
+        if images != "reference":
+            place_images(project, items, target / "JPEGImages", images)
+        notes = list(write_voc(items, labels, target).notes)
+    else:
+        notes = _yolo(project, items, labels, target, images, task)
+    if verify:
+        from .verifying import compare
+
+        compare(project, kind, target, items, labels, images=images, notes=notes)
+    return Exported(target, items.height, labels.height, notes, verify)
+
+
+def contents(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the items and labels that a view stands for.
+
+    Items bring all that is on them; objects or classifications bring themselves and their items.
+    """
+    snapshot = view.project._snapshot()
+    chosen = view.items() if view.level != ITEM else view
+    items = chosen.df
+    if view.level == ITEM:
+        frames = [snapshot.levels[name].alive_frame() for name in (OBJECT, CLASSIFICATION)]
+        labels = pl.concat(frames, how="diagonal_relaxed").filter(pl.col(ITEM_ID).is_in(items[ITEM_ID].implode()))
+    else:
+        labels = view.df
+    order = items.select(ITEM_ID).with_row_index("place")
+    wanted = [
+        c
+        for c in (LABEL_ID, ITEM_ID, CLASS_NAME, "kind", *GEOMETRY, "area", "track_id", "annotator", "seconds", EXTRA)
+        if c in labels.columns
+    ]
+    numbered = view.project._folder.labels.read().select(LABEL_ID, pl.col(ORDINAL).alias("given"))
+    labels = labels.select(wanted).join(numbered, on=LABEL_ID, how="left").join(order, on=ITEM_ID, how="inner")
+    return items, labels.sort("given").with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ORDINAL)).drop(
+        "given", "place"
+    )
+
+
+def file_names(project: Project, uris: list[str]) -> list[str]:
+    """Return each image's name as its source calls it: relative to the image folder, and unlike all others."""
+    root = project._card.get("source", {}).get("images")
+    out: list[str] = []
+    taken: set[str] = set()
+    for uri in uris:
+        path, mark, pts = uri.partition("#pts=")
+        name = PurePath(path).name
+        if isinstance(root, str) and path.startswith(root.rstrip("/\\") + "/"):
+            name = path[len(root.rstrip("/\\")) + 1 :]
+        if mark:
+            name = f"{PurePath(name).with_suffix('')}_{pts}{_FRAME_SUFFIX}"
+        base, n = name, 1
+        while name in taken:
+            stem = PurePath(base)
+            name, n = str(stem.with_name(f"{stem.stem}_{n}{stem.suffix}")), n + 1
+        taken.add(name)
+        out.append(name)
+    return out
+
+
+def place_images(project: Project, items: pl.DataFrame, folder: Path, mode: str) -> None:
+    """Copy or link images into a folder, under their names; nothing that exists is overwritten with other content."""
+    for uri, name in items.select(URI, "file_name").iter_rows():
+        target = folder / name
+        if target.exists() or target.is_symlink():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        address = resolve_address(uri, project._bases)
+        if "#pts=" in uri or "://" in uri:
+            _write_bytes(address, target)
+        elif mode == "link":
+            target.symlink_to(Path(address).resolve())
+        else:
+            shutil.copy2(address, target)
+
+
+def _write_bytes(address: str, target: Path) -> None:
+    """Write an image that is no file of its own: a video frame as PNG, a remote file as it is."""
+    from .images.address import is_frame, read_bytes
+
+    data = read_bytes(address)
+    if is_frame(address):
+        import io
+
+        from PIL import Image
+
+        Image.open(io.BytesIO(data)).save(target)
+    else:
+        target.write_bytes(data)
+
+
+def _yolo(
+    project: Project, items: pl.DataFrame, labels: pl.DataFrame, target: Path, images: str, task: str | None
+) -> list[str]:
+    from .formats.yolo import write_yolo
+
+    header = next((h for h in project._folder.headers() if h.get("format") == "yolo"), {})
+    names = {int(k): str(v) for k, v in header.get("names", {}).items()}
+    for name in sorted(n for n in labels[CLASS_NAME].drop_nulls().unique() if n not in names.values()):
+        names[max(names, default=-1) + 1] = name
+    column = SPLIT if SPLIT in items.columns else GROUP if header and GROUP in items.columns else None
+    split = pl.col(column).cast(pl.String) if column else pl.lit(None, dtype=pl.String)
+    placed = items.with_columns(split.alias("split"))
+    objects = labels.filter(pl.col("kind") != KIND_CLASSIFICATION)
+    result = write_yolo(
+        placed, objects, target, names=names, task=task or header.get("task"), kpt_shape=header.get("kpt_shape")
+    )
+    for name, part in placed.with_columns(pl.col("split").fill_null("train")).group_by("split"):
+        place_images(project, part, target / "images" / str(name[0]), "copy" if images == "copy" else "link")
+    notes = list(result.notes)
+    if objects.height < labels.height:
+        notes.append(f"{labels.height - objects.height:,} classes of whole images are not written")
+    return notes
+
+
+def _table(view: View, kind: str, target: Path, *, verify: bool) -> Exported:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    frame = view.df
+    temporary = target.with_name(f".{target.name}.tmp")
+    if kind == "parquet":
+        frame.write_parquet(temporary)
+    else:
+        flat(frame).write_csv(temporary)
+    temporary.replace(target)
+    if verify:
+        same = pl.read_parquet(target).equals(frame) if kind == "parquet" else _same_csv(target, flat(frame))
+        if not same:
+            raise ProjectError(f'"{target}" does not hold what was written.', "Check the disk and write it again.")
+    n_items = frame.height if view.level == ITEM else frame[ITEM_ID].n_unique()
+    return Exported(target, n_items, 0 if view.level == ITEM else frame.height, [], verify)
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Write lists as JSON text and bytes as base64 text: a CSV holds nothing else."""
+    import base64
+
+    changes = []
+    for name, dtype in frame.schema.items():
+        if isinstance(dtype, (pl.List, pl.Array)):
+            texts = [None if v is None else json.dumps(v.to_list()) for v in frame[name]]
+            changes.append(pl.Series(name, texts, dtype=pl.String))
+        elif dtype == pl.Binary:
+            codes = [None if v is None else base64.b64encode(v).decode() for v in frame[name]]
+            changes.append(pl.Series(name, codes, dtype=pl.String))
+    return frame.with_columns(changes)
+
+
+def _same_csv(target: Path, frame: pl.DataFrame) -> bool:
+    dates = [c for c, t in frame.schema.items() if t.is_temporal()]
+    text = {c: pl.String for c, t in frame.schema.items() if t == pl.String}
+    read = pl.read_csv(target, schema_overrides={**{c: t for c, t in frame.schema.items() if c not in dates}, **text})
+    return read.drop(dates).equals(frame.drop(dates))

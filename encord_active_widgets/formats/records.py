@@ -1,0 +1,69 @@
+"""Labels that a user's own function reads: one call an image, any of a few simple answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import polars as pl
+
+from ..schema import KIND_CLASSIFICATION, LABELS, URI
+from .frame import label_columns
+from .source import Fault, Source
+
+_LONGEST = 200
+
+
+def read_records(source: Source, function: Callable[[str], Any]) -> None:
+    """Ask `function` what is on each image of `source`, and put it there.
+
+    Parameters
+    ----------
+    source : Source
+        The images; its labels are replaced.
+    function : callable
+        Called with an image's address. It returns None (nothing known), a class name, one
+        label or a list of labels. A label is a class name or a dict with `class_name` and
+        either `x, y, w, h` (px; with `angle` in degrees clockwise), or `points` (pairs or flat
+        numbers; with `kind` "polygon", "polyline", "point" or "keypoints"; `rings`, `holes`,
+        `visibility` as in `p.objects.df`), or `mask` ((h, w) array, not 0 inside). Further keys:
+        `track_id`, `annotator`, `seconds`; all others are kept in `extra`.
+        What it raises is listed with the image, and the image is left without labels.
+    """
+    rows: list[dict[str, Any]] = []
+    for uri in source.items[URI]:
+        try:
+            answer = function(uri)
+        except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+            why = f"the label function raised {type(error).__name__}: {error}"
+            source.faults.append(Fault(uri, "skipped", why[:_LONGEST], "correct the function for this image"))
+            continue
+        given = [] if answer is None else answer if isinstance(answer, (list, tuple)) else [answer]
+        for i, one in enumerate(given):
+            row = {"class_name": one, "kind": KIND_CLASSIFICATION} if isinstance(one, str) else one
+            if not isinstance(row, Mapping):
+                why = f"label {i} is a {type(one).__name__}, not a class name or a dict"
+                source.faults.append(Fault(uri, "skipped", why, 'return {"class_name": …, "x": …, …}'))
+                continue
+            rows.append({**row, URI: uri})
+    labels, faults = label_columns(_frame(rows))
+    source.labels = labels
+    source.faults.extend(faults)
+
+
+def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Put dicts with different keys side by side; keys without a column become JSON text in `extra`."""
+    import json
+
+    known = (*LABELS.columns, "mask", URI)
+    names = list(dict.fromkeys(k for row in rows for k in row if k in known))
+    columns: dict[str, Any] = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        columns[name] = pl.Series(name, values, dtype=pl.Object) if name in ("mask", "points") else values
+    rest = [{k: v for k, v in row.items() if k not in known} for row in rows]
+    frame = pl.DataFrame(columns, strict=False) if rows else pl.DataFrame(schema={URI: pl.String})
+    if any(rest):
+        texts = [json.dumps(r, default=str) if r else None for r in rest]
+        frame = frame.with_columns(pl.Series("extra", texts, dtype=pl.String))
+    return frame

@@ -1,0 +1,3 @@
+// What the bundler calls for JSX.
+
+export { Fragment, h } from "preact";
