@@ -138,8 +138,8 @@ function split(points: Float32Array, rings: readonly number[] | null | undefined
   return rings.map((n) => points.subarray(at, (at += 2 * n)));
 }
 
-function corners({ x, y, w, h, angle }: DetailObject): Float32Array {
-  const turn = ((angle ?? 0) * Math.PI) / 180;
+function corners({ x, y, w, h, angle, kind }: DetailObject): Float32Array {
+  const turn = kind === "rotated_box" ? ((angle ?? 0) * Math.PI) / 180 : 0;
   const [cos, sin] = [Math.cos(turn), Math.sin(turn)];
   const [cx, cy] = [x + w / 2, y + h / 2];
   const place = (dx: number, dy: number): [number, number] => [cx + dx * cos - dy * sin, cy + dx * sin + dy * cos];

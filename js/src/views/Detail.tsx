@@ -192,7 +192,6 @@ function Layers({ objects, off, colors }: { objects: readonly DetailObject[]; of
         {[...colors].map(([name, color]) => (
           <button
             key={name}
-            type="button"
             class={off.value.has(name) ? "chip none" : "chip"}
             aria-pressed={!off.value.has(name)}
             onClick={() => {
@@ -235,7 +234,7 @@ function Note({ detail }: { detail: Detail }): JSX.Element {
         placeholder="write a note…"
         data-testid="note"
         maxLength={2000}
-        value={detail.note ?? ""}
+        value={draft.current ?? detail.note ?? ""}
         onInput={(e) => (draft.current = e.currentTarget.value)}
         onBlur={(e) => save(e.currentTarget.value)}
         onKeyDown={(e) => {

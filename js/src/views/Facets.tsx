@@ -212,7 +212,6 @@ function FilterChip({ text, color, n, on, off, onToggle }: {
 }): JSX.Element {
   return (
     <button
-      type="button"
       class={`chip${on ? " on" : ""}${off ? " off" : ""}${n === 0 && !on && !off ? " none" : ""}`}
       aria-pressed={on || off ? "true" : "false"}
       aria-label={`${off ? "not " : ""}${text}, ${count(n)}`}
@@ -272,7 +271,7 @@ function Saved(): JSX.Element | null {
       <div class="chips">
         {saved.map((s) => (
           <span key={s.name} class="chip">
-            <button type="button" class="chip-inner" title={describe(s.filter)} onClick={() => actions.applyFilter(s.filter)}>
+            <button class="chip-inner" title={describe(s.filter)} onClick={() => actions.applyFilter(s.filter)}>
               {s.name}
             </button>
             <Cross label={`Forget filter ${s.name}`} onClick={() => void actions.deleteFilter(s.name)} />
@@ -354,7 +353,6 @@ export function Legend(): JSX.Element | null {
       {levels.map((level, i) => (
         <button
           key={level}
-          type="button"
           class={`legend-item${now.include.size && !now.include.has(level) ? " dim" : ""}`}
           aria-pressed={now.include.has(level)}
           onClick={(e) => actions.toggleValue(column.name, level, e.altKey)}

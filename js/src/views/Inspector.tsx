@@ -94,7 +94,7 @@ function article(noun: string): string {
 function Picture({ row, onOpen }: { row: number; onOpen(): void }): JSX.Element {
   const { store } = useExplorer();
   return (
-    <button type="button" class="preview" aria-label={`Open this ${store.noun.value}`} onClick={onOpen}>
+    <button class="preview" aria-label={`Open this ${store.noun.value}`} onClick={onOpen}>
       <Thumb row={row} fit="contain" empty={(missing) => <span class="muted">{missing ? "no picture" : ""}</span>} />
     </button>
   );

@@ -67,7 +67,6 @@ function More(): JSX.Element {
             {items.map(([text, run, enabled]) => (
               <button
                 key={text}
-                type="button"
                 disabled={!enabled}
                 onClick={() => {
                   run();

@@ -49,7 +49,7 @@ export function TagEditor({ rows }: { rows?: number[] }): JSX.Element {
           <TagChip key={tag.name} tag={tag} rows={rows} enabled={n > 0} />
         ))}
         {text && !exact ? (
-          <button type="button" class="chip new" onClick={submit}>
+          <button class="chip new" onClick={submit}>
             <Icon name="plus" /> <span class="chip-text">{text}</span>
           </button>
         ) : null}
@@ -67,7 +67,6 @@ function TagChip({ tag, rows, enabled }: { tag: Tag; rows: number[] | undefined;
   return (
     <span class={`chip tag ${state}`}>
       <button
-        type="button"
         class="chip-inner"
         aria-pressed={state === "all" ? "true" : state === "some" ? "mixed" : "false"}
         aria-label={`${tag.name}, ${words} of the selection, ${count(tag.count)} in all`}
@@ -113,7 +112,6 @@ function TagMenu({ tag, close }: { tag: Tag; close(): void }): JSX.Element {
         {SWATCHES.map((color) => (
           <button
             key={color}
-            type="button"
             class={tag.color === color ? "swatch on" : "swatch"}
             style={{ background: color }}
             aria-label={`Colour ${color}`}
@@ -124,7 +122,6 @@ function TagMenu({ tag, close }: { tag: Tag; close(): void }): JSX.Element {
       </div>
       {sure.value ? (
         <button
-          type="button"
           class="button danger"
           onClick={() => {
             void actions.deleteTag(tag.name);
@@ -134,7 +131,7 @@ function TagMenu({ tag, close }: { tag: Tag; close(): void }): JSX.Element {
           Delete from {count(tag.count)} {tag.count === 1 ? store.noun.value : store.nouns.value}
         </button>
       ) : (
-        <button type="button" class="button" onClick={() => (sure.value = true)}>
+        <button class="button" onClick={() => (sure.value = true)}>
           Delete…
         </button>
       )}

@@ -40,6 +40,9 @@ export function Thumb({ row, fit, empty }: { row: number; fit: "cover" | "contai
 
 /** Draw a shape into an <svg> of two paths: a dark halo, and the line above it. */
 export function outline(svg: SVGSVGElement, shape: ThumbShape | null, color: string): void {
+  const key = shape ? color + shape.d : "";
+  if (svg.dataset["key"] === key) return;
+  svg.dataset["key"] = key;
   svg.style.display = shape ? "" : "none";
   if (!shape) return;
   svg.setAttribute("viewBox", `0 0 ${shape.w} ${shape.h}`);

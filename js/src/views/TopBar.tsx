@@ -101,10 +101,10 @@ function Copy(): JSX.Element {
     <Popover label="Copy as Polars" trigger={<><Icon name="copy" /> <span class="wide-only">Copy as Polars</span></>} align="right" testid="copy">
       {(close) => (
         <div class="menu" role="menu">
-          <button type="button" role="menuitem" data-testid="copy-filter" onClick={() => void copy("filter").then(close)}>
+          <button role="menuitem" data-testid="copy-filter" onClick={() => void copy("filter").then(close)}>
             What is shown: filter and order
           </button>
-          <button type="button" role="menuitem" onClick={() => void copy("selection").then(close)}>
+          <button role="menuitem" onClick={() => void copy("selection").then(close)}>
             What is selected, by id
           </button>
         </div>

@@ -56,7 +56,6 @@ interface ButtonProps {
 export function Button({ label, onClick, children, icon, pressed, disabled, kind = "plain", testid }: ButtonProps): JSX.Element {
   return (
     <button
-      type="button"
       class={`button ${kind}${icon && !children ? " square" : ""}`}
       title={label}
       aria-label={label}
@@ -74,7 +73,7 @@ export function Button({ label, onClick, children, icon, pressed, disabled, kind
 /** A button that reads as a word in the text. */
 export function Link({ text, onClick, testid, expanded }: { text: string; onClick(): void; testid?: string; expanded?: boolean }): JSX.Element {
   return (
-    <button type="button" class="link nowrap" aria-expanded={expanded} data-testid={testid} onClick={onClick}>
+    <button class="link nowrap" aria-expanded={expanded} data-testid={testid} onClick={onClick}>
       {text}
     </button>
   );
@@ -83,7 +82,7 @@ export function Link({ text, onClick, testid, expanded }: { text: string; onClic
 /** The cross that takes something away. */
 export function Cross({ label, onClick }: { label: string; onClick(): void }): JSX.Element {
   return (
-    <button type="button" class="chip-x" aria-label={label} onClick={onClick}>
+    <button class="chip-x" aria-label={label} onClick={onClick}>
       <Icon name="close" />
     </button>
   );
@@ -185,7 +184,7 @@ export function Popover({ label, trigger, children, align = "left", testid }: {
         close();
       }}
     >
-      <button ref={button} type="button" class="button ghost" aria-label={label} title={label} aria-haspopup="dialog" aria-expanded={open} onClick={() => setOpen(!open)} data-testid={testid}>
+      <button ref={button} class="button ghost" aria-label={label} title={label} aria-haspopup="dialog" aria-expanded={open} onClick={() => setOpen(!open)} data-testid={testid}>
         {trigger}
       </button>
       {open ? (
@@ -203,7 +202,7 @@ const MARGIN_PX = 4;
 export function lift(panel: HTMLElement, button: HTMLElement, align: "left" | "right"): void {
   if (typeof panel.showPopover !== "function") return;
   panel.popover = "manual";
-  panel.showPopover();
+  if (!panel.matches(":popover-open")) panel.showPopover();
   const { innerWidth, innerHeight } = panel.ownerDocument.defaultView!;
   const at = button.getBoundingClientRect();
   const below = at.bottom + MARGIN_PX;
