@@ -138,7 +138,7 @@ def _corners(objects: pl.DataFrame) -> NDArray[np.float64]:
 
     if objects.is_empty():
         return np.empty((0, 4))
-    return np.stack(true_bounds(objects), axis=1)
+    return true_bounds(objects).to_numpy()
 
 
 def _cut(image: NDArray[np.uint8], corners: NDArray[np.float64]) -> NDArray[np.uint8]:

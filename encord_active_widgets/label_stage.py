@@ -95,7 +95,7 @@ def _fingerprint(level: Level, items: Level) -> str:
 def _geometry(frame: pl.DataFrame) -> pl.DataFrame:
     from .metrics.geometry import geometry_metrics
 
-    return _stored(geometry_metrics(frame))
+    return _stored(geometry_metrics(frame, frame.select("width", "height")))
 
 
 def _overlap(frame: pl.DataFrame) -> pl.DataFrame:
@@ -124,10 +124,11 @@ def _stored(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _tracks(project: Project, key: str, items: Level, rows: NDArray[np.uint32], frame: pl.DataFrame) -> None:
     """Compare objects along the frames of each video."""
+    frames = items.frame
+    if any(c not in frames.columns or frames[c].null_count() == items.n for c in (GROUP, FRAME)):
+        return
     from .metrics.tracks import sequence_metrics, track_metrics
 
-    if GROUP not in items.frame.columns or FRAME not in items.frame.columns:
-        return
     context = items.alive_frame().select(ORDINAL, ITEM_ID, GROUP, FRAME)
     wanted = {"track_id": pl.String, "angle": pl.Float64, "area": pl.Float32}
     objects = (
@@ -156,8 +157,8 @@ def _items(project: Project, key: str, items: Level, frame: pl.DataFrame) -> Non
     from .metrics.overlap import object_density
 
     sizes = items.frame.select(ORDINAL, "width", "height")
-    density = object_density(frame, sizes)
-    values = sizes.select(ORDINAL).with_columns(column("object_density", density))
+    density = object_density(frame, sizes, frame["item"])
+    values = sizes.select(ORDINAL).with_columns(density.fill_nan(None))
     replace_if_stale(project, ITEM, "labels", key, values)
 
 

@@ -16,6 +16,8 @@ from .values import replace_values
 if TYPE_CHECKING:
     from .view import View
 
+_PASSES = 8
+_LEAST_GAIN = 1e-12
 OBJECTS = "objects"
 """What `by=` is to be for the classes of the objects on an item."""
 
@@ -110,7 +112,8 @@ def divide(counts: NDArray[np.float64], shares: NDArray[np.float64], *, seed: in
 
     Units are taken in random order, the largest first, each going where it brings the parts
     nearest to what they should hold: the iterative stratification of Sechidis, Tsoumakas and
-    Vlahavas (ECML PKDD 2011) with whole groups as units.
+    Vlahavas (ECML PKDD 2011) with whole groups as units. Then single units move as long as that
+    helps.
 
     Parameters
     ----------
@@ -145,4 +148,30 @@ def divide(counts: NDArray[np.float64], shares: NDArray[np.float64], *, seed: in
         gain = ((2 * missing[:, some] - held[some]) * held[some] * weight[some]).sum(axis=1)
         out[i] = int(gain.argmax())
         missing[out[i], some] -= held[some]
+    for _ in range(_PASSES):
+        if not _improve(counts, missing, weight, out, order):
+            break
     return out
+
+
+def _improve(
+    counts: NDArray[np.float64],
+    missing: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    out: NDArray[np.int64],
+    order: NDArray[np.int64],
+) -> bool:
+    """Move units one by one where that brings the parts nearer to their shares; tell whether any moved."""
+    moved = False
+    for i in order[::-1].tolist():
+        some = np.flatnonzero(counts[i])
+        held = counts[i, some]
+        worse = ((held + missing[out[i], some] - missing[:, some]) * held * weight[some]).sum(axis=1)
+        worse[out[i]] = 0
+        best = int(worse.argmin())
+        if worse[best] < -_LEAST_GAIN:
+            missing[out[i], some] += held
+            missing[best, some] -= held
+            out[i] = best
+            moved = True
+    return moved

@@ -74,7 +74,7 @@ def _missing_crops(project: Project) -> pl.DataFrame:
     from .metrics.geometry import true_bounds
 
     rows = np.flatnonzero(missing).astype(np.uint32)
-    bounds = np.stack(true_bounds(level.frame[rows]), axis=1)
+    bounds = true_bounds(level.frame[rows]).to_numpy()
     assert level.item_rows is not None
     frame = pl.DataFrame(
         {

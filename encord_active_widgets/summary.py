@@ -19,18 +19,21 @@ _LEAST_SIDE_PX = 256
 _DARK = 0.2
 _BRIGHT = 0.9
 _MOST_TAGS = 6
+_LOW_QUALITY = 0.1
+QUALITY = "class_quality"
 
 
 def describe(project: Project) -> str:
     """Describe a project in a few lines of plain text."""
     snapshot = project._snapshot()
     level = snapshot.items
-    frame = level.frame if level.alive is None else level.frame.filter(pl.Series(level.alive))
+    frame = level.alive_frame()
     lines = [f"Project {project.name!r} · {frame.height:,} images · {project.path}"]
     lines += _sizes(frame)
     lines += _labels(frame, snapshot.levels[OBJECT])
     lines += _tags(level)
     lines += _issues(frame)
+    lines += _label_issues(frame, snapshot.levels[OBJECT])
     problems = project.problems.height
     if problems:
         lines.append(f"  problems    {problems:,} listed in p.problems")
@@ -83,6 +86,24 @@ def _issues(frame: pl.DataFrame) -> list[str]:
         found.append(("duplicates", max(spare, 0), "p.duplicates()"))
     shown = [f"{n:,} {what} ({how})" for what, n, how in found if n]
     return [f"  issues      {'; '.join(shown) if shown else 'none of the common ones'}"]
+
+
+def _label_issues(items: pl.DataFrame, level: Level) -> list[str]:
+    """Name what is odd about the labels, and how to see it."""
+    frame = level.alive_frame()
+    found = []
+    if DUPLICATE_GROUP in frame.columns:
+        grouped = frame.filter(pl.col(DUPLICATE_GROUP).is_not_null())
+        spare = grouped.height - grouped[DUPLICATE_GROUP].n_unique()
+        found.append((f"{spare:,} drawn twice (objects: max_iou_same_class)", spare))
+    if QUALITY in frame.columns:
+        odd = frame.filter(pl.col(QUALITY) < _LOW_QUALITY).height
+        found.append((f"{odd:,} unlike their class (objects: {QUALITY} < {_LOW_QUALITY})", odd))
+    if "missing_objects" in items.columns:
+        lacking = items.filter(pl.col("missing_objects") > 0).height
+        found.append((f"{lacking:,} frames lack objects (missing_objects > 0)", lacking))
+    shown = [text for text, n in found if n]
+    return [f"  labels      {'; '.join(shown)}"] if shown else []
 
 
 def _blurry(frame: pl.DataFrame) -> int:

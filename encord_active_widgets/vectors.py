@@ -310,7 +310,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
             .head(k)
         )
         view = View(self._project, self.level).at(ranked[ORDINAL].to_numpy())
-        return View(self._project, ITEM, view._ops, ranked)
+        return View(self._project, self.level, view._ops, ranked)
 
     def _load(self, name: str, level: Level) -> EmbeddingSet:
         table = self._project._folder.embedding(name, self.level)

@@ -14,16 +14,20 @@ import polars as pl
 README = Path(__file__).resolve().parent.parent / "README.md"
 _METRICS = re.compile(r"(<!-- metrics:begin[^>]*-->\n).*?(<!-- metrics:end -->)", re.DOTALL)
 
+_REPEATED = pl.col("level").is_in(["object", "classification"]) & pl.col("family").is_in(["crops", "neighbours", "quality"])
+"""Said of items already, but the class quality of objects."""
+_LISTED = (pl.col("family") != "custom") & (~_REPEATED | ((pl.col("family") == "quality") & (pl.col("level") == "object")))
+
 
 def metrics_table() -> str:
     """Return the built-in metrics as a Markdown table."""
     from encord_active_widgets.metrics.registry import specs_frame
 
-    lines = ["| metric | what it is | unit | range | how to read it |", "|---|---|---|---|---|"]
+    lines = ["| of | metric | what it is | unit | range | how to read it |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| `{row['name']}` | {_cell(row['formula'])} | {row['unit'] or ''} | {_range(row['low'], row['high'])} "
+        f"| {row['level']} | `{row['name']}` | {_cell(row['formula'])} | {row['unit'] or ''} | {_range(row['low'], row['high'])} "
         f"| {_cell(row['direction'])} |"
-        for row in specs_frame().filter(pl.col("family") != "custom").iter_rows(named=True)
+        for row in specs_frame().filter(_LISTED).iter_rows(named=True)
     ]
     return "\n".join(lines) + "\n"
 

@@ -19,6 +19,7 @@ def test_the_five_minute_tour_runs_as_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(repository / "examples" / "make_data.py"))["make_scenes"]("scenes", per_class=8)
+    runpy.run_path(str(repository / "examples" / "make_labels.py"))["make_parts"]("parts")
     scope: dict[str, object] = {}
     blocks = list(re.finditer(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE))
     assert len(blocks) >= 8
@@ -29,8 +30,8 @@ def test_the_five_minute_tour_runs_as_written(
             exec(code, scope)
         assert scope["p"].tags.filter(tag="duplicate")["count"].item() > 0  # type: ignore[attr-defined]
     finally:
-        if "w" in scope:
-            scope["w"].close()  # type: ignore[attr-defined]
+        for name in {"w", "w2"} & scope.keys():
+            scope[name].close()  # type: ignore[attr-defined]
 
 
 def test_the_table_of_metrics_is_the_registry(readme: str, repository: Path) -> None:

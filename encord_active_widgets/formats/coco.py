@@ -183,8 +183,8 @@ class _Reader:
         self._skip(rows, skipped, wrong, "its id is no number or text", "give every annotation its own id")
         again = _repeated(ids.set(pl.Series(skipped), None))
         self._skip(rows, skipped, again & ~skipped, "its id was used before", "give every annotation its own id")
-        shapes = _Shapes(self, rows, skipped)
-        own = self._own(rows, shapes)
+        own = self._own(rows, skipped)
+        shapes = _Shapes(self, rows, skipped, own)
         frame = pl.DataFrame(
             {
                 URI: self._uris[URI].gather(np.maximum(image, 0)),
@@ -203,17 +203,11 @@ class _Reader:
         )
         return _with_own(frame, own).filter(pl.Series(~shapes.skipped))
 
-    def _own(self, rows: Rows, shapes: _Shapes) -> dict[int, dict[str, Any]]:
+    def _own(self, rows: Rows, skipped: Mask) -> dict[int, dict[str, Any]]:
         """Read the shapes that `to_coco` wrote for kinds that COCO lacks."""
-        found: dict[int, dict[str, Any]] = {}
-        some = np.flatnonzero((rows.end[OWN] > rows.start[OWN]) & ~shapes.skipped)
-        for i, value in zip(some.tolist(), self._text.objects(rows.start[OWN][some], rows.end[OWN][some]), strict=True):
-            if _is_own(value):
-                found[i] = value
-                shapes.added.pop(i, None)
-            else:
-                shapes.added.setdefault(i, {})[OWN] = value
-        return found
+        some = np.flatnonzero((rows.end[OWN] > rows.start[OWN]) & ~skipped)
+        values = self._text.objects(rows.start[OWN][some], rows.end[OWN][some])
+        return {i: value for i, value in zip(some.tolist(), values, strict=True) if _is_own(value)}
 
     def _images(self, rows: Rows, skipped: Mask) -> NDArray[np.int64]:
         """Return each annotation's image as a row of `images`."""
@@ -304,7 +298,7 @@ class _Reader:
 class _Shapes:
     """The geometry of all annotations: box, polygon, keypoints or mask."""
 
-    def __init__(self, reader: _Reader, rows: Rows, skipped: Mask) -> None:
+    def __init__(self, reader: _Reader, rows: Rows, skipped: Mask, own: dict[int, dict[str, Any]]) -> None:
         self._reader, self._rows, self._text = reader, rows, reader._text
         n = len(rows)
         self.skipped = skipped
@@ -319,7 +313,10 @@ class _Shapes:
         none = pl.repeat(None, n, dtype=pl.Null, eager=True)
         self.points = self.rings = self.visibility = self.rle = self.mask_h = self.mask_w = none
         shaped = self._segments(boxed) | self._keypoints()
-        self._judge_boxes(boxed, numbers, shaped)
+        shaped[list(own)] = True
+        for i in own:  # the shape is given whole: how COCO's words put it need not be kept
+            self.added.pop(i, None)
+        self._judge_boxes(boxed, numbers, shaped, own)
         self.kind = pl.Series(kinds.tolist(), dtype=pl.String)
 
     def _present(self, name: str) -> Mask:
@@ -474,12 +471,13 @@ class _Shapes:
     def _take_bounds(self, rows: Mask, bounds: NDArray[np.float64]) -> None:
         self.box[rows] = bounds[rows]
 
-    def _judge_boxes(self, boxed: Mask, numbers: Mask, shaped: Mask) -> None:
+    def _judge_boxes(self, boxed: Mask, numbers: Mask, shaped: Mask, own: dict[int, dict[str, Any]]) -> None:
         """Skip what has no shape at all; list boxes that were made from the shape."""
         present = self._present("bbox")
         for i in np.flatnonzero(shaped & ~present & ~self.skipped).tolist():
             self.added.setdefault(i, {}).setdefault(MARK, {})["absent"] = ["bbox"]
         mended = present & ~boxed & shaped
+        mended[list(own)] = False
         self._tell(mended, "its bbox cannot be used", "nothing to do: its box was made from its shape", "repaired")
         lost = ~boxed & ~shaped & ~self.skipped
         flat = lost & numbers

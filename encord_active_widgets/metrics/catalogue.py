@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from .label_catalogue import label_metrics
 from .registry import MetricSpec, Needs
 
 _HASLER = "Hasler and Süsstrunk, SPIE 5007 (2003), section 7"
@@ -80,7 +81,7 @@ def _derived(
     )
 
 
-BUILT_IN: tuple[MetricSpec, ...] = (
+_OF_IMAGES: tuple[MetricSpec, ...] = (
     _file("width", "Width", "columns of pixels", "px", "high = wide"),
     _file("height", "Height", "rows of pixels", "px", "high = tall"),
     _file("area", "Area", "width * height", "px²", "high = many pixels", pl.Int64),
@@ -282,3 +283,5 @@ BUILT_IN: tuple[MetricSpec, ...] = (
         "embeddings",
     ),
 )
+
+BUILT_IN: tuple[MetricSpec, ...] = (*_OF_IMAGES, *label_metrics(_OF_IMAGES))

@@ -53,7 +53,7 @@ _WHY = {
     WRONG_SUM: "has run lengths that do not add up to its height x width",
     WRONG_SIZE: "has no usable size (height and width from 1, fewer than 2^32 pixels)",
 }
-_REMEDY = 'Pass COCO\'s compressed "counts" (bytes or str) and the mask\'s own height and width.'
+_REMEDY = "Pass COCO's compressed \"counts\" (bytes or str) and the mask's own height and width."
 
 
 class Runs(NamedTuple):
@@ -330,9 +330,7 @@ def bounds(rles: Sequence[bytes | str] | pl.Series, h: ArrayLike, w: ArrayLike) 
     return box
 
 
-def iou(
-    rles_a: Sequence[bytes | str] | pl.Series, rles_b: Sequence[bytes | str] | pl.Series, h: int, w: int
-) -> F64:
+def iou(rles_a: Sequence[bytes | str] | pl.Series, rles_b: Sequence[bytes | str] | pl.Series, h: int, w: int) -> F64:
     """Return the intersection over union of every mask of `a` with every mask of `b`, (n, m); 0 if both are empty."""
     a, b = parse(rles_a, h, w), parse(rles_b, h, w)
     return _iou_table(a.counts, a.starts, b.counts, b.starts, a.heights)
@@ -497,14 +495,17 @@ def all_bounds(runs: U32, starts: I64, heights: I64) -> F64:
 
 
 @kernel
-def outlines(runs: U32, first: I64, end: I64, heights: I64) -> tuple[F64, F64]:
-    """Return the outline of each of many masks in pixel sides, and the aspect of the smallest rectangle about it."""
-    lengths, aspects = np.empty(first.shape[0], np.float64), np.empty(first.shape[0], np.float64)
-    for i in range(first.shape[0]):
-        mask = runs[first[i] : end[i]]
-        lengths[i] = outline_of(mask, heights[i])
-        aspects[i] = upright_aspect(corners_of(mask, heights[i]))
-    return lengths, aspects
+def measure_masks(runs: U32, starts: I64, heights: I64) -> tuple[F64, F64]:
+    """Return x0, y0, x1, y1 of each of many masks, and area, outline and aspect ratio (-1 without pixels)."""
+    n = heights.shape[0]
+    measures = np.full((n, 3), -1.0)
+    for i in range(n):
+        mask = runs[starts[i] : starts[i + 1]]
+        inside = area_of(mask)
+        if inside:
+            measures[i, 0], measures[i, 1] = inside, outline_of(mask, heights[i])
+            measures[i, 2] = upright_aspect(corners_of(mask, heights[i]))
+    return all_bounds(runs, starts, heights), measures
 
 
 @kernel

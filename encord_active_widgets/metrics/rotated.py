@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images._numba import kernel
+from .geometry import BOX, CONVEX, KEYPOINTS, MOST_PX, NOTHING
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -25,6 +26,15 @@ MOST_TESTS = 20_000_000
 """Pairs of sides looked at for crossings, and sides looked at in strips; beyond it areas are sampled."""
 SAMPLES = 2048
 """Least number of strips of a sampled area."""
+LEAST_SIDE_PX = 1e-9
+"""A box less high than this has no aspect."""
+ROUNDING = 1e-9
+"""Margins smaller than this share of the image are none."""
+
+# Floats by their bits: without the sign they sort as integers do, NaN and infinity last.
+MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
+MOST_PX_BITS = int(np.float64(MOST_PX).view(np.int64))
+NAN_BITS = 0x7FC0_0000
 
 
 # -- convex shapes --------------------------------------------------------------------------------
@@ -112,6 +122,140 @@ def rotated_iou(a: F64, b: F64) -> F64:
         if union > 0:
             out[i] = min(both / union, 1.0)
     return out
+
+
+# -- boxes ----------------------------------------------------------------------------------------
+
+
+@kernel
+def _bits(number: float) -> int:
+    return np.float64(number).view(np.int64)
+
+
+@kernel
+def _usable(x: float, y: float, w: float, h: float) -> bool:
+    """Tell whether a box has finite, sensible numbers. By their bits: compiled floats may not ask for NaN."""
+    sane = (_bits(x) & MAGNITUDE) <= MOST_PX_BITS and (_bits(y) & MAGNITUDE) <= MOST_PX_BITS
+    return sane and 0 <= _bits(w + 0.0) <= MOST_PX_BITS and 0 <= _bits(h + 0.0) <= MOST_PX_BITS
+
+
+@kernel
+def _extent(w: float, h: float, angle: float) -> tuple[float, float]:
+    """Return the sides of the bounds of a turned rectangle."""
+    turn = angle - 180.0 * math.floor(angle / 180.0)
+    if turn == 0.0:
+        return w, h
+    if turn == 90.0:
+        return h, w
+    c, s = abs(math.cos(math.radians(turn))), math.sin(math.radians(turn))
+    return w * c + h * s, w * s + h * c
+
+
+@kernel
+def _closeness(low: float, high: float, size: float) -> float:
+    before, after = max(low, 0.0), max(size - high, 0.0)
+    nothing = size * ROUNDING  # two margins of 0 are a touch
+    return (abs(before - after) + nothing) / (before + after + nothing)
+
+
+@kernel
+def box_metrics(columns: tuple[F64, F64, F64, F64, F64], width: F64, height: F64, out: NDArray[np.float32]) -> int:
+    """Fill area, relative area, aspect ratio, perimeter and border closeness (5, n) of boxes; count gaps (NaN)."""
+    xs, ys, ws, hs, angles = columns
+    bits = out.view(np.int32)
+    gaps = 0
+    for i in range(xs.shape[0]):
+        x, y, w, h = xs[i], ys[i], ws[i], hs[i]
+        angle = angles[i] if angles.shape[0] else 0.0
+        if not (_usable(x, y, w, h) and (_bits(angle) & MAGNITUDE) <= MOST_PX_BITS):
+            for k in range(5):
+                bits[k, i] = NAN_BITS
+            gaps += 1
+            continue
+        out[0, i] = w * h
+        out[3, i] = 2 * (w + h)
+        if w > 0 and h > LEAST_SIDE_PX:
+            out[2, i] = w / h
+        else:
+            bits[2, i] = NAN_BITS
+            gaps += 1
+        if not (_sized(width[i]) and _sized(height[i])):
+            bits[1, i] = NAN_BITS
+            bits[4, i] = NAN_BITS
+            gaps += 1
+            continue
+        out[1, i] = w * h / (width[i] * height[i])
+        x0, y0, x1, y1 = x, y, x + w, y + h
+        if angle != 0.0:
+            wide, high = _extent(w, h, angle)
+            x0, y0 = x + w / 2 - wide / 2, y + h / 2 - high / 2
+            x1, y1 = x + w / 2 + wide / 2, y + h / 2 + high / 2
+        out[4, i] = max(_closeness(x0, x1, width[i]), _closeness(y0, y1, height[i]))
+    return gaps
+
+
+@kernel
+def measure_boxes(columns: tuple[F64, F64, F64, F64, F64], form: NDArray[np.int8], bounds: F64, measures: F64) -> None:
+    """Fill `bounds` (n, 4) and `measures` (area, perimeter, aspect) of rows that are boxes.
+
+    In `form`, boxes that cannot be used become NOTHING, turned ones CONVEX.
+    """
+    xs, ys, ws, hs, angles = columns
+    for i in range(xs.shape[0]):
+        if form[i] != BOX and form[i] != KEYPOINTS:
+            continue
+        x, y, w, h = xs[i], ys[i], ws[i], hs[i]
+        angle = angles[i] if angles.shape[0] else 0.0
+        if not (_usable(x, y, w, h) and (_bits(angle) & MAGNITUDE) <= MOST_PX_BITS):
+            form[i] = NOTHING
+            continue
+        wide, high = _extent(w, h, angle)
+        if form[i] == BOX and angle % 180.0 != 0.0:
+            form[i] = CONVEX
+        cx, cy = x + w / 2, y + h / 2
+        if angle == 0.0:
+            bounds[i, 0], bounds[i, 1], bounds[i, 2], bounds[i, 3] = x, y, x + w, y + h
+        else:
+            bounds[i, 0], bounds[i, 1] = cx - wide / 2, cy - high / 2
+            bounds[i, 2], bounds[i, 3] = cx + wide / 2, cy + high / 2
+        measures[i, 0], measures[i, 1] = w * h, 2 * (w + h)
+        if w > 0 and h > LEAST_SIDE_PX:
+            measures[i, 2] = w / h
+
+
+@kernel
+def shape_metrics(
+    form: NDArray[np.int8], bounds: F64, measures: F64, width: F64, height: F64, out: NDArray[np.float32]
+) -> int:
+    """Do as `box_metrics` for shapes that are measured already."""
+    bits = out.view(np.int32)
+    gaps = 0
+    for i in range(form.shape[0]):
+        for k in range(5):
+            bits[k, i] = NAN_BITS
+        if form[i] == NOTHING:
+            gaps += 1
+            continue
+        sized = _sized(width[i]) and _sized(height[i])
+        for k, at in ((0, 0), (1, 3), (2, 2)):
+            if measures[i, k] >= 0:
+                out[at, i] = measures[i, k]
+            else:
+                gaps += 1
+        if not sized:
+            gaps += 1
+            continue
+        if measures[i, 0] >= 0:
+            out[1, i] = measures[i, 0] / (width[i] * height[i])
+        out[4, i] = max(
+            _closeness(bounds[i, 0], bounds[i, 2], width[i]), _closeness(bounds[i, 1], bounds[i, 3], height[i])
+        )
+    return gaps
+
+
+@kernel
+def _sized(size: float) -> bool:
+    return 0 < _bits(size) <= MOST_PX_BITS
 
 
 # -- any shapes -----------------------------------------------------------------------------------
@@ -337,7 +481,7 @@ def upright_aspect(points: F64) -> float:
     n = ring.shape[0]
     if n < 3:
         return -1.0
-    best, best_tilt, aspect = math.inf, 2.0, -1.0
+    best, best_tilt, aspect = 1e300, 2.0, -1.0
     far, last, first = 0, 0, 0
     for i in range(n):
         e = (i + 1) % n

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..levels import Level
-from ..schema import CLASS_NAME, CONTENT_HASH, ITEM_ID, LABEL_ID, ORDINAL, URI
+from ..schema import CLASS_NAME, CONTENT_HASH, ITEM, ITEM_ID, LABEL_ID, OBJECT, ORDINAL, URI
 
 Bytes = NDArray[np.uint8]
 
@@ -26,9 +26,13 @@ _SAMPLE = 100_000
 _TEXT_SHARE = 0.5
 _FEW_LEVELS = 24
 _MOST_DEFAULT_LEVELS = 60
-_NEIGHBOUR_PREFIXES = ("uniqueness_", "typicality_", "diversity_", "difficulty_")
+_NEIGHBOUR_PREFIXES = ("uniqueness_", "typicality_", "diversity_", "difficulty_", "class_quality_")
 _HIDDEN = frozenset({ORDINAL, ITEM_ID, LABEL_ID, CONTENT_HASH, URI, "added_at", "frame", "extra"})
-_DEFAULT = ("brightness", "sharpness", "contrast", "uniqueness", "colourfulness", "object_count")
+_DEFAULT = {
+    ITEM: ("brightness", "sharpness", "contrast", "uniqueness", "colourfulness", "object_count", "object_density"),
+    OBJECT: ("class_quality", "relative_area", "aspect_ratio", "max_iou_same_class", "shape_outlier", "sharpness"),
+}
+"""What the side panel shows at first, by level."""
 _MOST_DECIMALS = 9
 
 
@@ -204,19 +208,19 @@ def _is_stored_custom(name: str) -> bool:
     return not name.startswith(_NEIGHBOUR_PREFIXES)
 
 
-def _is_default(column: Column, *, is_custom: bool) -> bool:
+def _is_default(column: Column, level: str, *, is_custom: bool) -> bool:
     """Tell whether the side panel shows a column at first."""
     if column.kind == "category":
         telling = 1 < len(column.levels) <= _MOST_DEFAULT_LEVELS and column.name != "mode"
         return telling or column.name == CLASS_NAME
-    return column.name in _DEFAULT or is_custom
+    return column.name in _DEFAULT.get(level, ()) or is_custom
 
 
 def message(column: Column, level: Level, specs: dict[str, Any]) -> dict[str, Any]:
     """Return what the browser is told of a column."""
     spec = specs.get(column.name)
     is_metric = column.name in level.metrics
-    group = "metrics" if is_metric else "labels" if column.name in (CLASS_NAME, "object_count") else "metadata"
+    group = "metrics" if is_metric else "labels" if column.name in (CLASS_NAME, "kind", "object_count") else "metadata"
     out: dict[str, Any] = {
         "name": column.name,
         "title": column.name.replace("_", " "),
@@ -228,7 +232,7 @@ def message(column: Column, level: Level, specs: dict[str, Any]) -> dict[str, An
         "range": list(spec.range) if spec is not None and spec.range is not None else None,
         "nulls": column.nulls,
         "default": _is_default(
-            column, is_custom=is_metric and (_is_stored_custom(column.name) if spec is None else spec.custom)
+            column, level.name, is_custom=is_metric and (_is_stored_custom(column.name) if spec is None else spec.custom)
         ),
     }
     if column.histogram is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,8 @@ class Pictures:
 
         Each image is decoded once for all objects on it.
         """
+        from ..metrics.geometry import true_bounds
+
         known = np.flatnonzero(rows < level.n)
         blobs: list[bytes] = [b""] * rows.size
         shapes: list[dict[str, Any] | None] = [None] * rows.size
@@ -80,9 +83,10 @@ class Pictures:
             else:
                 places.setdefault(item_row, []).append(k)
         addresses = items.frame[URI].gather(list(places)).to_list()
+        bounds = true_bounds(frame).to_numpy()
         work = [
-            (resolve_address(a, self._project._bases), frame[mine])
-            for a, mine in zip(addresses, places.values(), strict=True)
+            (resolve_address(address, self._project._bases), frame[mine], bounds[mine])
+            for address, mine in zip(addresses, places.values(), strict=True)
         ]
         for mine, made in zip(places.values(), self._workers().map(_cut_all, work), strict=True):
             for k, (blob, shape) in zip(mine, made, strict=True):
@@ -95,6 +99,10 @@ class Pictures:
     @staticmethod
     def _key_of(frame: pl.DataFrame, k: int) -> tuple[str, str | None]:
         return frame[LABEL_ID][k], frame[CLASS_NAME][k]
+
+    def warm_up(self) -> None:
+        """Load what crops need, on a thread: the first page of them comes at once."""
+        threading.Thread(target=_load, name="eaw-crops", daemon=True).start()
 
     def image(self, level: Level, row: int, max_side: int) -> tuple[bytes, str, int, int]:
         """Return a full image: bytes, MIME type, width and height in pixels."""
@@ -131,22 +139,21 @@ class Pictures:
         return self._pool
 
 
-def _cut_all(work: tuple[str, pl.DataFrame]) -> list[tuple[bytes, dict[str, Any] | None]]:
+def _cut_all(work: tuple[str, pl.DataFrame, NDArray[np.float64]]) -> list[tuple[bytes, dict[str, Any] | None]]:
     """Decode one image and cut all the wanted objects out of it."""
     from ..images.address import read_bytes
     from ..images.decode import decode, encode_jpeg, shrink
     from ..images.thumbnails import THUMBNAIL_QUALITY, THUMBNAIL_SIDE_PX
-    from ..metrics.geometry import true_bounds
     from .overlays import outline
 
-    address, objects = work
+    address, objects, places = work
     try:
         pixels = decode(read_bytes(address))
     except (EawError, OSError):
         return [(b"", None)] * objects.height
     height, width = pixels.shape[:2]
     out: list[tuple[bytes, dict[str, Any] | None]] = []
-    for bounds, row in zip(np.stack(true_bounds(objects), axis=1), objects.iter_rows(named=True), strict=True):
+    for bounds, row in zip(places, objects.iter_rows(named=True), strict=True):
         around = max(_LEAST_CONTEXT_PX, _CONTEXT * float(max(bounds[2:] - bounds[:2])))
         x0, y0 = np.clip(np.floor(bounds[:2] - around), 0, [width - 1, height - 1]).astype(int).tolist()
         x1, y1 = np.clip(np.ceil(bounds[2:] + around), [x0 + 1, y0 + 1], [width, height]).astype(int).tolist()
@@ -155,3 +162,9 @@ def _cut_all(work: tuple[str, pl.DataFrame]) -> list[tuple[bytes, dict[str, Any]
         shape = {"w": small.shape[1], "h": small.shape[0], "cls": row[CLASS_NAME], **outline(row, (x0, y0), scale)}
         out.append((encode_jpeg(small, THUMBNAIL_QUALITY), shape))
     return out
+
+
+def _load() -> None:
+    from ..metrics.geometry import true_bounds
+
+    true_bounds(pl.DataFrame({"kind": ["rotated_box"], "x": [0.0], "y": [0.0], "w": [1.0], "h": [1.0], "angle": [1.0]}))

@@ -102,6 +102,8 @@ class Service:
                     View(self.project, name) if whole else first.items() if name == ITEM else first.objects()
                 )
             self.view = self._views[name]
+            if name == OBJECT:
+                self._pictures.warm_up()
             self._base = None
             self.expressions = {}
 

@@ -20,6 +20,7 @@ from ..protocol.filters import EMPTY, to_expr
 from ..protocol.parsing import from_expr
 from ..protocol.router import Reply, Router
 from ..protocol.service import Service
+from ..schema import CLASS_NAME, OBJECT
 from ..store.rows import decode_rows, encode_rows
 from ..view import View
 from .bundle import esm
@@ -79,6 +80,8 @@ class Explorer(anywidget.AnyWidget):
             _esm=esm(), _session=self._service.session_message(), _spec=self._service.spec(), height=height
         )
         ui: dict[str, Any] = {"rev": 1, "by": _PYTHON}
+        if view.level == OBJECT:
+            ui["color"] = CLASS_NAME
         if color is not None:
             ui["color"] = self._column(color)
         if sort is not None:
@@ -121,7 +124,8 @@ class Explorer(anywidget.AnyWidget):
         self._kept[old] = {
             "_selection": self._selection, "_filter": self._filter, "_ui": self._ui, "expressions": expressions
         }  # fmt: skip
-        kept = self._kept.get(value, {"_selection": _NOTHING, "_filter": {"spec": EMPTY}, "_ui": {}})
+        coloured = {"color": CLASS_NAME} if value == OBJECT else {}
+        kept = self._kept.get(value, {"_selection": _NOTHING, "_filter": {"spec": EMPTY}, "_ui": coloured})
         self._service.expressions = kept.get("expressions", {})
         self._spec = self._service.spec()
         for name in ("_selection", "_filter", "_ui"):

@@ -29,6 +29,7 @@ FLAGS = [
 ]
 OPEN_TIMEOUT_MS = 60_000
 RUN_TIMEOUT_MS = 120_000
+_TRY_AGAIN_MS = 150
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 # The status alone is idle before the session exists, and flickers: wait until it stays idle and nothing is queued.
@@ -139,6 +140,16 @@ class NotebookPage(WatchedPage):
         outputs = self.page.evaluate(_RUN_CELL, source)
         self.wait_idle()
         return _text(outputs)
+
+    def wait_cell(self, source: str, text: str, tries: int = 20) -> None:
+        """Run a cell again until it shows this text."""
+        found = ""
+        for _ in range(tries):
+            found = self.run_cell(source)
+            if found == text:
+                return
+            self.page.wait_for_timeout(_TRY_AGAIN_MS)
+        raise AssertionError(f"{source} is {found}, not {text}")
 
     def execute(self, command: str, **arguments: Any) -> None:
         self.page.evaluate("([c, a]) => void jupyterapp.commands.execute(c, a)", [command, arguments])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 EXPLORER = ".eaw-explorer"
@@ -44,8 +47,9 @@ class ExplorerPage:
         return self.part("detail")
 
     @property
-    def boxes(self) -> Locator:
-        return self.detail.locator(".stage svg > g")
+    def drawing(self) -> Locator:
+        """Return the canvas over the open image; `data-shapes` counts what is drawn on it."""
+        return self.detail.locator(".stage canvas")
 
     @property
     def banner(self) -> Locator:
@@ -151,11 +155,53 @@ class ExplorerPage:
         self.page.mouse.move(box["x"] + box["width"] * end, y, steps=4)
         self.page.mouse.up()
 
+    def level(self, title: str) -> None:
+        """Switch to "Images" or "Objects"."""
+        button = self.part("level").get_by_role("button", name=title)
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", "true", timeout=ANSWER_TIMEOUT_MS)
+
+    def relabel(self, name: str) -> None:
+        """Give the selection a class, by the keyboard."""
+        self.page.keyboard.press("c")
+        self.page.keyboard.type(name)
+        self.page.keyboard.press("Enter")
+
+    def colours_at(self, points: dict[str, tuple[float, float]]) -> dict[str, tuple[int, ...]]:
+        """Return the colours that the open image's drawing has at places in the image's pixels."""
+        shot = np.asarray(Image.open(io.BytesIO(self.page.screenshot())).convert("RGB"))
+        box = self.detail.locator(".stage img").bounding_box()
+        size = self.detail.locator(".stage img").evaluate("i => [i.naturalWidth, i.naturalHeight]")
+        assert box is not None
+        scale = box["width"] / size[0], box["height"] / size[1]
+        return {
+            name: tuple(int(v) for v in shot[int(box["y"] + y * scale[1]), int(box["x"] + x * scale[0])])
+            for name, (x, y) in points.items()
+        }
+
+    def frames_while_wheeling(self, n: int = 12) -> list[float]:
+        """Zoom the open image by the wheel; return the milliseconds between drawn frames."""
+        box = self.detail.locator(".stage").bounding_box()
+        assert box is not None
+        self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        self.page.evaluate(_WATCH_FRAMES)
+        for i in range(n):
+            self.page.mouse.wheel(0, -120 if i % 4 < 2 else 120)
+        return list(self.page.evaluate("() => { window.__eawWatch = false; return window.__eawFrames; }"))
+
     def type_tag(self, name: str) -> None:
         field = self.part("tag-input")
         field.click()
         field.fill(name)
         field.press("Enter")
+
+
+_WATCH_FRAMES = """() => {
+  window.__eawFrames = []; window.__eawWatch = true;
+  let last = performance.now();
+  const step = now => { window.__eawFrames.push(now - last); last = now; if (window.__eawWatch) requestAnimationFrame(step); };
+  requestAnimationFrame(step);
+}"""
 
 
 def _number(text: str) -> int:

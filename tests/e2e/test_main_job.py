@@ -115,7 +115,7 @@ def test_blood_cells_show_every_box_in_the_detail_view(notebook: NotebookPage, b
     expect(e.detail).to_be_visible()
     boxes = int(notebook.run_cell(f"p.objects.filter(pl.col('item_id') == p.items.at([{row}]).ids[0]).df.height"))
     assert boxes > 0
-    expect(e.boxes).to_have_count(boxes)
+    expect(e.drawing).to_have_attribute("data-shapes", str(boxes))
     first = e.detail.get_attribute("aria-label") or ""
     e.wait_ready()
     notebook.shot("detail-bccd")

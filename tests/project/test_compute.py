@@ -68,7 +68,7 @@ def test_an_interrupt_in_this_process_keeps_finished_images(
     thousand: ea.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from encord_active_widgets.metrics import engine
-    from encord_active_widgets.pipeline import _PixelSink
+    from encord_active_widgets.pixel_stage import _PixelSink
 
     monkeypatch.setattr(engine, "FLUSH_ROWS", 64)
     real: Any = _PixelSink.__call__

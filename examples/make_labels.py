@@ -1,0 +1,125 @@
+"""Draw labelled images, with shapes of every kind and known mistakes, for the examples: no download.
+
+    python examples/make_labels.py parts
+
+writes 24 images of machine parts, `annotations.json` (COCO) and `truth.csv`, which names every planted mistake.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+WIDTH_PX, HEIGHT_PX = 420, 300
+IMAGES = 24
+SEED = 11
+COLOURS = {"washer": (196, 164, 92), "nut": (96, 128, 160), "bolt": (150, 84, 74), "plate": (108, 148, 112)}
+CATEGORIES = {"washer": 1, "nut": 2, "bolt": 5, "plate": 9}
+
+Points = NDArray[np.float64]
+
+
+def _ring(x: float, y: float, radius: float, corners: int, turn: float = 0.0) -> Points:
+    angle = turn + 2 * np.pi * np.arange(corners) / corners
+    return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
+
+
+def _bar(x: float, y: float, length: float, width: float, turn: float) -> Points:
+    corners = np.array([(-length, -width), (length, -width), (length, width), (-length, width)]) / 2
+    cos, sin = np.cos(turn), np.sin(turn)
+    return np.asarray(corners @ np.array([[cos, sin], [-sin, cos]]) + (x, y))
+
+
+def _part(kind: str, x: float, y: float, size: float, rng: np.random.Generator) -> tuple[list[Points], Points | None]:
+    """Return the outlines of a part and its hole."""
+    turn = rng.uniform(0, np.pi)
+    if kind == "washer":
+        return [_ring(x, y, size, 28)], _ring(x, y, size * 0.5, 20)
+    if kind == "nut":
+        return [_ring(x, y, size, 6, turn)], _ring(x, y, size * 0.45, 16)
+    if kind == "bolt":
+        shaft = _bar(x, y, size * 2.6, size * 0.5, turn)
+        head = _ring(x + np.cos(turn) * size * 1.5, y + np.sin(turn) * size * 1.5, size * 0.55, 6, turn)
+        return [shaft, head], None
+    return [_bar(x, y, size * 2.2, size * 1.5, turn * 0.2)], None
+
+
+def _flat(points: Points) -> list[float]:
+    return [round(float(v), 2) for v in points.ravel()]
+
+
+def _box(parts: list[Points]) -> list[float]:
+    all_points = np.concatenate(parts)
+    low, high = all_points.min(axis=0), all_points.max(axis=0)
+    return [round(float(v), 2) for v in (*low, *(high - low))]
+
+
+def make_parts(folder: str | Path, *, images: int = IMAGES, seed: int = SEED) -> Path:
+    """Draw the images into `folder/images`, once, with `annotations.json` and `truth.csv` beside them.
+
+    Every fifth image has a label that is drawn twice, every sixth one of a wrong class.
+    """
+    home = Path(folder)
+    if (home / "truth.csv").exists():
+        return home
+    rng = np.random.default_rng(seed)
+    (home / "images").mkdir(parents=True, exist_ok=True)
+    listed: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    truth: list[tuple[int, str]] = []
+    names = list(COLOURS)
+
+    def add(image: int, name: str, parts: list[Points], mistake: str = "") -> None:
+        number = len(annotations) + 1
+        shape = {} if name == "plate" else {"segmentation": [_flat(p) for p in parts]}
+        annotations.append({"id": number, "image_id": image, "category_id": CATEGORIES[name], "bbox": _box(parts),
+                            "area": round(_box(parts)[2] * _box(parts)[3], 1), "iscrowd": 0, **shape})  # fmt: skip
+        if mistake:
+            truth.append((number, mistake))
+
+    for i in range(1, images + 1):
+        grey = rng.integers(205, 236)
+        image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), (int(grey), int(grey) - 4, int(grey) - 12))
+        draw = ImageDraw.Draw(image)
+        spots = [(x, y) for x in (80, 210, 340) for y in (80, 210)]
+        rng.shuffle(spots)
+        for k, (x, y) in enumerate(spots[: int(rng.integers(3, 7))]):
+            name = names[int(rng.integers(len(names)))]
+            size = float(rng.uniform(18, 30))
+            x, y = x + rng.uniform(-16, 16), y + rng.uniform(-16, 16)
+            outlines, hole = _part(name, x, y, size, rng)
+            colour = tuple(int(np.clip(c + rng.normal(0, 8), 0, 255)) for c in COLOURS[name])
+            for outline in outlines:
+                draw.polygon([tuple(p) for p in outline + (3, 4)], fill=(150, 148, 144))
+            for outline in outlines:
+                draw.polygon([tuple(p) for p in outline], fill=colour, outline=(60, 56, 52))
+            if hole is not None:
+                draw.polygon([tuple(p) for p in hole], fill=(int(grey), int(grey) - 4, int(grey) - 12))
+            wrong = names[(names.index(name) + 1) % len(names)] if i % 6 == 0 and k == 0 else ""
+            add(i, wrong or name, outlines, "wrong class" if wrong else "")
+            if i % 5 == 0 and k == 0:
+                add(i, name, [o + rng.uniform(-1.5, 1.5, 2) for o in outlines], "drawn twice")
+        soft = image.filter(ImageFilter.GaussianBlur(0.6))
+        noisy = np.asarray(soft, np.float64) + rng.normal(0, 4, (HEIGHT_PX, WIDTH_PX, 1))
+        file = f"part_{i:02d}.jpg"
+        Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(home / "images" / file, quality=92)
+        listed.append({"id": i, "file_name": file, "width": WIDTH_PX, "height": HEIGHT_PX})
+    whole = {"info": {"description": "machine parts, drawn"}, "images": listed, "annotations": annotations,
+             "categories": [{"id": v, "name": k, "supercategory": "part"} for k, v in CATEGORIES.items()]}  # fmt: skip
+    (home / "annotations.json").write_text(json.dumps(whole), "utf-8")
+    with (home / "truth.csv").open("w", newline="", encoding="utf-8") as table:
+        rows = csv.writer(table)
+        rows.writerow(("annotation", "mistake"))
+        rows.writerows(truth)
+    return home
+
+
+if __name__ == "__main__":
+    print(make_parts(sys.argv[1] if len(sys.argv) > 1 else "parts").resolve())
