@@ -16,7 +16,7 @@ import polars as pl
 from . import schema
 from .errors import EawError
 from .formats.source import Fault, Source
-from .images.address import read_bytes
+from .images.address import is_frame, read_bytes, video_of
 from .images.decode import probe
 from .metrics.hashes import content_hash
 from .schema import CHANGE_ID, CONTENT_HASH, ITEM_ID, ORDINAL, REVISION, URI
@@ -157,7 +157,7 @@ def _stale(joined: pl.DataFrame, addresses: Sequence[str]) -> list[bool]:
             out.append(size is None)
             continue
         try:
-            status = os.stat(address)
+            status = os.stat(video_of(address))
         except OSError:
             out.append(False)  # known and gone: kept, and listed by Project.refresh
             continue
@@ -181,6 +181,12 @@ def _probe_all(addresses: Sequence[str | None], progress: bool) -> list[_Probed 
 def _probe(task: tuple[int, str]) -> tuple[int, _Probed]:
     i, address = task
     try:
+        if is_frame(address):
+            from .images.video import probe_frame
+
+            facts = probe_frame(address)
+            size = (facts.width, facts.height, "RGB", facts.file_bytes, facts.modified_ns)
+            return i, _Probed(facts.content_hash, *size)
         data = read_bytes(address)
         header = probe(data)
         modified = 0 if "://" in address else os.stat(address).st_mtime_ns
@@ -208,7 +214,7 @@ class _Rows:
         self._next = known.height
         self._ids = set(known[ITEM_ID])
         missing = (r for r in _slim(known) if r[0] not in present and "://" not in r[0])
-        self._absent = [r for r in missing if not Path(resolve_address(r[0], list(bases))).exists()]
+        self._absent = [r for r in missing if not Path(video_of(resolve_address(r[0], list(bases)))).exists()]
         self._lost: dict[str, list[_Slim]] = {}
         for row in self._absent:
             if row[4] is not None:

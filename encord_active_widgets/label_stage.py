@@ -140,7 +140,7 @@ def _tracks(project: Project, key: str, items: Level, rows: NDArray[np.uint32], 
         .join(context.select(ITEM_ID, GROUP, FRAME), on=ITEM_ID, how="left", maintain_order="left")
         .select("row", ITEM_ID, GROUP, FRAME, CLASS_NAME, "track_id", "x", "y", "w", "h", "angle", "area")
     )
-    found = track_metrics(objects)
+    found = track_metrics(objects, context)
     ordered = pl.DataFrame({"row": rows}).join(found, on="row", how="left", maintain_order="left")
     replace_if_stale(
         project, OBJECT, "tracks", key, _stored(ordered.drop("row")).insert_column(0, pl.Series(ORDINAL, rows))

@@ -25,6 +25,9 @@ from .store.tables import Table
 
 Mask = NDArray[np.bool_]
 
+_LAST_FAMILIES = ("crops", "neighbours")
+"""What is special to labels comes before what images have too."""
+
 
 class Levels(dict[str, Level]):
     """Levels by name; the level of all labels together is put together when asked for."""
@@ -101,7 +104,8 @@ class StateReader:
             "pixels": self._folder.pixels,
         }
         for level in (ITEM, *LABEL_LEVELS):
-            tables |= {f"values/{level}/{f}": self._folder.values(f, level) for f in self._folder.families(level)}
+            families = sorted(self._folder.families(level), key=lambda f: (f in _LAST_FAMILIES, f))
+            tables |= {f"values/{level}/{f}": self._folder.values(f, level) for f in families}
         stamps = tuple((k, t.stamp()) for k, t in tables.items())
         changed = stamps != self._parts
         if changed:

@@ -212,8 +212,11 @@ class _Reader:
     def _images(self, rows: Rows, skipped: Mask) -> NDArray[np.int64]:
         """Return each annotation's image as a row of `images`."""
         wanted = pl.DataFrame({"key": self._keys(rows, "image_id", like=self._image_ids)})
+        ids = self._image_ids
+        if wanted["key"].dtype == pl.String and ids.dtype != pl.String:
+            ids = pl.Series([None if v is None else _key(v) for v in ids], dtype=pl.String)
         known = pl.DataFrame(
-            {"key": self._image_ids, "at": pl.int_range(self._image_ids.len(), eager=True), URI: self._uris[URI]}
+            {"key": ids, "at": pl.int_range(self._image_ids.len(), eager=True), URI: self._uris[URI]}
         ).drop_nulls()
         at = wanted.join(known, on="key", how="left", maintain_order="left")["at"].fill_null(-1).to_numpy()
         self._skip(

@@ -64,6 +64,11 @@ def is_frame(address: str) -> bool:
     return _FRAME.search(address) is not None
 
 
+def video_of(address: str) -> str:
+    """Return the file an address lies in: the video of a frame, any other address itself."""
+    return _FRAME.sub("", address)
+
+
 def _read_local(path: str) -> bytes:
     try:
         kind = Path(path).stat().st_mode

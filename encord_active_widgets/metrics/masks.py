@@ -76,6 +76,12 @@ class Runs(NamedTuple):
     faults: I64
 
 
+@kernel
+def wide(number: Any) -> Any:
+    """Return a number as 64 bits with a sign: differences of unsigned ones would wrap."""
+    return np.int64(number)
+
+
 # -- text and counts ------------------------------------------------------------------------------
 
 
@@ -181,7 +187,7 @@ def _read(text: U8, pixels: int, out: U32) -> tuple[int, int]:
     n, total, low = 0, 0, 0
     value, shift = 0, 0
     for i in range(text.shape[0]):
-        c = np.int64(text[i]) - FIRST_CHARACTER
+        c = wide(text[i]) - FIRST_CHARACTER
         if (c & ~(MORE | DIGIT)) | (shift >= MOST_BITS):
             return 0, NO_CHARACTER
         value |= (c & DIGIT) << shift
@@ -190,7 +196,7 @@ def _read(text: U8, pixels: int, out: U32) -> tuple[int, int]:
             continue
         value -= ((c & SIGN) >> (DIGIT_BITS - 1)) << shift
         if n > 2:
-            value += np.int64(out[n - 2])
+            value += wide(out[n - 2])
         low |= value  # negative if any was
         total += value
         out[n] = value
@@ -231,9 +237,9 @@ def _write_all(runs: U32, starts: I64) -> tuple[U8, I64]:
     at = 0
     for i in range(n):
         for j in range(starts[i], starts[i + 1]):
-            value = np.int64(runs[j])
+            value = wide(runs[j])
             if j - starts[i] > 2:
-                value -= np.int64(runs[j - 2])
+                value -= wide(runs[j - 2])
             more = True
             while more:
                 c = value & DIGIT
@@ -306,7 +312,7 @@ def _draw(runs: U32, pixels: int) -> U8:
     out = np.zeros(pixels, np.uint8)
     at = 0
     for j in range(runs.shape[0]):
-        end = at + np.int64(runs[j])
+        end = at + wide(runs[j])
         if j % 2:
             out[at:end] = 1
         at = end
@@ -339,7 +345,6 @@ def iou(rles_a: Sequence[bytes | str] | pl.Series, rles_b: Sequence[bytes | str]
 def merge(rles: Sequence[bytes | str] | pl.Series, h: int, w: int, *, intersect: bool = False) -> bytes:
     """Return the union of masks of one size, or what they have in common; without masks an empty one."""
     runs = parse(rles, h, w)
-    _ = parse([], h, w)
     if not len(runs.faults):
         return compress([_pixels(h, w)])
     merged = _merge(runs.counts, runs.starts, intersect)
@@ -357,7 +362,7 @@ def area_of(runs: U32) -> int:
     """Return the pixels inside one mask."""
     total = 0
     for j in range(1, runs.shape[0], 2):
-        total += np.int64(runs[j])
+        total += wide(runs[j])
     return total
 
 
@@ -367,7 +372,7 @@ def bounds_of(runs: U32, h: int) -> tuple[int, int, int, int]:
     x0, y0, x1, y1 = -1, h, 0, 0
     at = 0
     for j in range(runs.shape[0]):
-        n = np.int64(runs[j])
+        n = wide(runs[j])
         if j % 2 and n:
             first, last = at // h, (at + n - 1) // h
             if x0 < 0:
@@ -393,7 +398,7 @@ def outline_of(runs: U32, h: int) -> int:
     tops, total = 0, 0
     at = 0
     for j in range(runs.shape[0]):
-        n = np.int64(runs[j])
+        n = wide(runs[j])
         if j % 2 and n:
             tops += (at + n - 1) // h - at // h + 1
             total += n
@@ -403,7 +408,7 @@ def outline_of(runs: U32, h: int) -> int:
     # Zero-length runs of zeros would count a touching top and bottom: they are no sides.
     at = 0
     for j in range(runs.shape[0]):
-        n = np.int64(runs[j])
+        n = wide(runs[j])
         if j % 2 == 0 and n == 0 and j > 0 and at % h and j + 1 < runs.shape[0] and runs[j - 1] and runs[j + 1]:
             tops -= 1
         at += n
@@ -418,14 +423,14 @@ def common_pixels(a: U32, b: U32, shift: int) -> int:
     a_at, b_at = 0, shift
     while True:
         while i < a.shape[0] and (i % 2 == 0 or a[i] == 0):
-            a_at += np.int64(a[i])
+            a_at += wide(a[i])
             i += 1
         while j < b.shape[0] and (j % 2 == 0 or b[j] == 0):
-            b_at += np.int64(b[j])
+            b_at += wide(b[j])
             j += 1
         if i >= a.shape[0] or j >= b.shape[0]:
             return total
-        a_end, b_end = a_at + np.int64(a[i]), b_at + np.int64(b[j])
+        a_end, b_end = a_at + wide(a[i]), b_at + wide(b[j])
         total += max(min(a_end, b_end) - max(a_at, b_at), 0)
         if a_end <= b_end:
             a_at = a_end
@@ -442,30 +447,20 @@ def corners_of(runs: U32, h: int) -> F64:
     A column counts by its top and bottom; of a run over many columns the first and the last two tell all.
     """
     columns = np.empty((2 * runs.shape[0] + 4, 3), np.int64)
-    k = 0
-    at = 0
+    k, at = 0, 0
     for j in range(runs.shape[0]):
-        n = np.int64(runs[j])
+        n = wide(runs[j])
         if j % 2 and n:
             first, last = at // h, (at + n - 1) // h
             top, bottom = at - first * h, at + n - last * h
-            for part in range(4):
-                if part == 0:
-                    c, low, high = first, top, (bottom if last == first else h)
-                elif part == 1 and last - first >= 2:
-                    c, low, high = first + 1, 0, h
-                elif part == 2 and last - first >= 3:
-                    c, low, high = last - 1, 0, h
-                elif part == 3 and last > first:
-                    c, low, high = last, 0, bottom
-                else:
-                    continue
-                if k and columns[k - 1, 0] == c:
-                    columns[k - 1, 1] = min(columns[k - 1, 1], low)
-                    columns[k - 1, 2] = max(columns[k - 1, 2], high)
-                else:
-                    columns[k, 0], columns[k, 1], columns[k, 2] = c, low, high
-                    k += 1
+            if first == last:
+                k = _widen(columns, k, first, top, bottom)
+            else:
+                k = _widen(columns, k, first, top, h)
+                if last - first > 1:
+                    k = _widen(columns, k, first + 1, 0, h)
+                    k = _widen(columns, k, last - 1, 0, h)
+                k = _widen(columns, k, last, 0, bottom)
         at += n
     out = np.empty((4 * k, 2), np.float64)
     for i in range(k):
@@ -474,6 +469,17 @@ def corners_of(runs: U32, h: int) -> F64:
                 out[4 * i + 2 * side + end, 0] = columns[i, 0] + side
                 out[4 * i + 2 * side + end, 1] = columns[i, 1 + end]
     return out
+
+
+@kernel
+def _widen(columns: I64, k: int, column: int, top: int, bottom: int) -> int:
+    """Add a column, or widen the last if it is the same; return how many there are."""
+    if k and columns[k - 1, 0] == column:
+        columns[k - 1, 1] = min(columns[k - 1, 1], top)
+        columns[k - 1, 2] = max(columns[k - 1, 2], bottom)
+        return k
+    columns[k, 0], columns[k, 1], columns[k, 2] = column, top, bottom
+    return k + 1
 
 
 @kernel
@@ -541,15 +547,15 @@ def _merge(runs: U32, starts: I64, intersect: bool) -> U32:
 def _combine(a: U32, b: U32, intersect: bool) -> U32:
     out = np.empty(a.shape[0] + b.shape[0] + 1, np.uint32)
     i, j, k = 0, 0, 0
-    a_left, b_left = np.int64(a[0]), np.int64(b[0])
+    a_left, b_left = wide(a[0]), wide(b[0])
     inside, length = False, 0
     while True:
         while a_left == 0 and i + 1 < a.shape[0]:
             i += 1
-            a_left = np.int64(a[i])
+            a_left = wide(a[i])
         while b_left == 0 and j + 1 < b.shape[0]:
             j += 1
-            b_left = np.int64(b[j])
+            b_left = wide(b[j])
         step = min(a_left, b_left)
         if step == 0:
             break

@@ -19,6 +19,8 @@ Import this module inside functions: it loads numba.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
@@ -186,7 +188,7 @@ def _by_item(codes: NDArray[np.integer]) -> tuple[I64, I64]:
 
 
 def _groups(parents: I64) -> I64:
-    """Number the trees that have at least two members by their first rows."""
+    """Give numbers to the trees that have at least two members, by their first rows."""
     roots = parents
     while True:
         above = roots[roots]
@@ -216,7 +218,8 @@ def _overlaps(
         for p in range(n):
             i = rows[p]
             x0, y0, x1, y1 = s.bounds[i, 0], s.bounds[i, 1], s.bounds[i, 2], s.bounds[i, 3]
-            area = s.measures[i, 0]
+            area, form = s.measures[i, 0], s.form[i]
+            upright = _upright(form)
             for q in range(p + 1, n):
                 j = rows[q]
                 if n >= SORT_FROM and s.bounds[j, 0] >= x1:
@@ -225,18 +228,18 @@ def _overlaps(
                 high = min(y1, s.bounds[j, 3]) - max(y0, s.bounds[j, 1])
                 if wide <= 0 or high <= 0 or area <= 0 or s.measures[j, 0] <= 0:
                     continue
-                if (s.form[i] == KEYPOINTS) != (s.form[j] == KEYPOINTS):
+                if (form == KEYPOINTS) != (s.form[j] == KEYPOINTS):
                     continue
                 alike = classes[i] == classes[j]
                 best = same if alike else other
                 both = wide * high
-                if not (_upright(s.form[i]) and _upright(s.form[j])):
+                if not (upright and _upright(s.form[j])):
                     # What the bounds share is a limit: often no more need be known.
                     most = min(both, area, s.measures[j, 0])
                     limit = most / (area + s.measures[j, 0] - most)
                     if limit <= min(best[i], best[j]) and not (alike and limit >= threshold):
                         continue
-                    both = _common_area(s, i, j)
+                    both = min(_common_area(s, i, j), area, s.measures[j, 0])
                 share = min(both / (area + s.measures[j, 0] - both), 1.0)
                 best[i], best[j] = max(best[i], np.float32(share)), max(best[j], np.float32(share))
                 if alike and share >= threshold - ROUNDING:
@@ -245,7 +248,7 @@ def _overlaps(
 
 @kernel
 def _upright(form: int) -> bool:
-    return form in {BOX, KEYPOINTS}
+    return form in (BOX, KEYPOINTS)
 
 
 @kernel
@@ -269,12 +272,12 @@ def _common_area(s: Shapes, i: int, j: int) -> float:
     if a == MASK and b == MASK and s.heights[i] == s.heights[j]:
         return masks.common_pixels(s.runs[s.run_first[i] : s.run_end[i]], s.runs[s.run_first[j] : s.run_end[j]], 0)
     rows = np.array([i, j])
-    if a == MASK or b == MASK:
+    if MASK in (a, b):
         x0, x1 = max(s.bounds[i, 0], s.bounds[j, 0]), min(s.bounds[i, 2], s.bounds[j, 2])
         y0, y1 = max(s.bounds[i, 1], s.bounds[j, 1]), min(s.bounds[i, 3], s.bounds[j, 3])
         return _pixels(s, rows, 2, x0, y0, x1, y1)
     points, ends, shapes, holes = _rings_of(s, rows)
-    if a != POLYGON and b != POLYGON:
+    if POLYGON not in (a, b):
         return rotated.convex_overlap(points[: ends[0]], points[ends[0] :])
     return rotated.covered_area(points, ends, shapes, holes, 2)
 
@@ -345,24 +348,17 @@ def _pixels(s: Shapes, rows: I64, needed: int, x0: float, y0: float, x1: float, 
             y = min(max(ys[t], first_row), end_row)
             ring = what[t]
             if ring >= 0:
-                shape = owners[ring]
-                step = -1 if inside[ring] else 1
-                inside[ring] = not inside[ring]
+                change = rotated.cross_ring(ring, owners[ring], holes[ring], inside, solid, void)
             else:  # -1 - 2k: the k-th shape, a mask, begins; -2 - 2k: it ends
                 shape = (-1 - ring) // 2
                 step = 1 if (-1 - ring) % 2 == 0 else -1
-            before = solid[shape] > 0 and void[shape] == 0
-            if ring >= 0 and holes[ring]:
-                void[shape] += step
-            else:
+                change = step if max(solid[shape], solid[shape] + step) == 1 else 0
                 solid[shape] += step
-            after = solid[shape] > 0 and void[shape] == 0
-            if before != after:
-                if after and covering == needed - 1:
-                    since = y
-                if before and covering == needed:
-                    total += y - since
-                covering += 1 if after else -1
+            if change > 0 and covering == needed - 1:
+                since = y
+            if change < 0 and covering == needed:
+                total += y - since
+            covering += change
     return total
 
 
@@ -415,7 +411,7 @@ def _densities(s: Shapes, order: I64, starts: I64, items: I64, sizes: F64, out: 
 
 
 @kernel
-def _covered(s: Shapes, rows: I64, width: float, height: float) -> float:
+def _covered(s: Shapes, rows: I64, width: float, height: float) -> Any:
     """Return the area of an image that shapes cover."""
     kept = np.empty(rows.shape[0], np.int64)
     n = 0
@@ -454,7 +450,7 @@ def _covered(s: Shapes, rows: I64, width: float, height: float) -> float:
 
 
 @kernel
-def _boxes_union(bounds: F64, rows: I64, width: float, height: float) -> float:
+def _boxes_union(bounds: F64, rows: I64, width: float, height: float) -> Any:
     """Return the area of boxes together within the image: strips between all left and right sides."""
     n = rows.shape[0]
     cuts = np.empty(2 * n, np.float64)

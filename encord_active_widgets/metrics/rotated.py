@@ -11,6 +11,7 @@ sides, repeated vertices, shared sides) and cannot fail, unlike an overlay. Held
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,10 +118,10 @@ def rotated_iou(a: F64, b: F64) -> F64:
     for i in range(a.shape[0]):
         corners(a[i, 0], a[i, 1], a[i, 2], a[i, 3], a[i, 4], ring_a)
         corners(b[i, 0], b[i, 1], b[i, 2], b[i, 3], b[i, 4], ring_b)
-        both = convex_overlap(ring_a, ring_b)
-        union = a[i, 2] * a[i, 3] + b[i, 2] * b[i, 3] - both
-        if union > 0:
-            out[i] = min(both / union, 1.0)
+        area_a, area_b = a[i, 2] * a[i, 3], b[i, 2] * b[i, 3]
+        if area_a > 0 and area_b > 0:
+            both = min(convex_overlap(ring_a, ring_b), area_a, area_b)  # no side may be too short to clip by
+            out[i] = min(both / (area_a + area_b - both), 1.0)
     return out
 
 
@@ -128,12 +129,12 @@ def rotated_iou(a: F64, b: F64) -> F64:
 
 
 @kernel
-def _bits(number: float) -> int:
+def _bits(number: float) -> Any:
     return np.float64(number).view(np.int64)
 
 
 @kernel
-def _usable(x: float, y: float, w: float, h: float) -> bool:
+def _usable(x: float, y: float, w: float, h: float) -> Any:
     """Tell whether a box has finite, sensible numbers. By their bits: compiled floats may not ask for NaN."""
     sane = (_bits(x) & MAGNITUDE) <= MOST_PX_BITS and (_bits(y) & MAGNITUDE) <= MOST_PX_BITS
     return sane and 0 <= _bits(w + 0.0) <= MOST_PX_BITS and 0 <= _bits(h + 0.0) <= MOST_PX_BITS
@@ -209,15 +210,13 @@ def measure_boxes(columns: tuple[F64, F64, F64, F64, F64], form: NDArray[np.int8
         if not (_usable(x, y, w, h) and (_bits(angle) & MAGNITUDE) <= MOST_PX_BITS):
             form[i] = NOTHING
             continue
-        wide, high = _extent(w, h, angle)
-        if form[i] == BOX and angle % 180.0 != 0.0:
-            form[i] = CONVEX
-        cx, cy = x + w / 2, y + h / 2
-        if angle == 0.0:
-            bounds[i, 0], bounds[i, 1], bounds[i, 2], bounds[i, 3] = x, y, x + w, y + h
-        else:
-            bounds[i, 0], bounds[i, 1] = cx - wide / 2, cy - high / 2
-            bounds[i, 2], bounds[i, 3] = cx + wide / 2, cy + high / 2
+        bounds[i, 0], bounds[i, 1], bounds[i, 2], bounds[i, 3] = x, y, x + w, y + h
+        if angle != 0.0:
+            wide, high = _extent(w, h, angle)
+            bounds[i, 0], bounds[i, 1] = x + w / 2 - wide / 2, y + h / 2 - high / 2
+            bounds[i, 2], bounds[i, 3] = x + w / 2 + wide / 2, y + h / 2 + high / 2
+            if form[i] == BOX and angle % 180.0 != 0.0:
+                form[i] = CONVEX
         measures[i, 0], measures[i, 1] = w * h, 2 * (w + h)
         if w > 0 and h > LEAST_SIDE_PX:
             measures[i, 2] = w / h
@@ -254,7 +253,7 @@ def shape_metrics(
 
 
 @kernel
-def _sized(size: float) -> bool:
+def _sized(size: float) -> Any:
     return 0 < _bits(size) <= MOST_PX_BITS
 
 
@@ -336,42 +335,58 @@ def covered_area(points: F64, ring_ends: I64, ring_shapes: I64, ring_holes: Flag
             active[alive] = following
             alive += 1
             following += 1
-        kept = 0
-        for i in range(alive):
-            s = active[i]
-            if sides[s, 2] > x:
-                active[kept] = s
-                t = (x - sides[s, 0]) / (sides[s, 2] - sides[s, 0])
-                ys[kept] = sides[s, 1] + t * (sides[s, 3] - sides[s, 1])
-                kept += 1
-        alive = kept
-        for i in range(1, alive):  # nearly sorted from the strip before
-            y, s, j = ys[i], active[i], i - 1
-            while j >= 0 and ys[j] > y:
-                ys[j + 1], active[j + 1] = ys[j], active[j]
-                j -= 1
-            ys[j + 1], active[j + 1] = y, s
-        covering = 0
-        length, since = 0.0, 0.0
+        alive = _cross(sides, x, active, ys, alive)
+        covering, since = 0, 0.0
         for i in range(alive):
             ring = owners[active[i]]
             shape = ring_shapes[ring]
-            before = solid[shape] > 0 and void[shape] == 0
-            step = -1 if inside[ring] else 1
-            inside[ring] = not inside[ring]
-            if ring_holes[ring]:
-                void[shape] += step
-            else:
-                solid[shape] += step
-            after = solid[shape] > 0 and void[shape] == 0
-            if before != after:
-                if after and covering == needed - 1:
-                    since = ys[i]
-                if before and covering == needed:
-                    length += ys[i] - since
-                covering += 1 if after else -1
-        area += width * length
+            change = cross_ring(ring, shape, ring_holes[ring], inside, solid, void)
+            if change > 0 and covering == needed - 1:
+                since = ys[i]
+            if change < 0 and covering == needed:
+                area += width * (ys[i] - since)
+            covering += change
     return area
+
+
+@kernel
+def _cross(sides: F64, x: float, active: I64, ys: F64, alive: int) -> int:
+    """Drop the sides that end before `x`, and sort the others by where they cross it; return how many."""
+    kept = 0
+    for i in range(alive):
+        s = active[i]
+        if sides[s, 2] > x:
+            active[kept] = s
+            t = (x - sides[s, 0]) / (sides[s, 2] - sides[s, 0])
+            ys[kept] = sides[s, 1] + t * (sides[s, 3] - sides[s, 1])
+            kept += 1
+    for i in range(1, kept):  # nearly sorted from the strip before
+        y, s, j = ys[i], active[i], i - 1
+        while j >= 0 and ys[j] > y:
+            ys[j + 1], active[j + 1] = ys[j], active[j]
+            j -= 1
+        ys[j + 1], active[j + 1] = y, s
+    return kept
+
+
+@kernel
+def cross_ring(ring: int, shape: int, hole: bool, inside: Flags, solid: I64, void: I64) -> int:
+    """Step across a side of a ring; return 1 if that leads into its shape, -1 if out of it, else 0.
+
+    `inside` tells which rings one is in; `solid` and `void` count, for each shape, those that are no holes and
+    those that are.
+    """
+    before = solid[shape] > 0 and void[shape] == 0
+    step = -1 if inside[ring] else 1
+    inside[ring] = not inside[ring]
+    if hole:
+        void[shape] += step
+    else:
+        solid[shape] += step
+    after = solid[shape] > 0 and void[shape] == 0
+    if before == after:
+        return 0
+    return 1 if after else -1
 
 
 @kernel

@@ -12,6 +12,8 @@ Import this module inside functions: it loads numba.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import ShapeError
 from ..images._numba import kernel
 from .geometry import BOX, CONVEX, KEYPOINTS, MASK, POLYGON, Shapes, shapes_of
+from .masks import wide
 
 F64 = NDArray[np.float64]
 
@@ -63,7 +66,7 @@ def hu_moments(labels: pl.DataFrame) -> F64:
     return out
 
 
-def shape_outlier(hu: ArrayLike, class_codes: ArrayLike | pl.Series) -> pl.Series:
+def shape_outlier(hu: ArrayLike, class_codes: Sequence[Any] | NDArray[Any] | pl.Series) -> pl.Series:
     """Tell how far the shape of each label is from the usual one of its class.
 
     Parameters
@@ -117,7 +120,7 @@ def shape_outlier(hu: ArrayLike, class_codes: ArrayLike | pl.Series) -> pl.Serie
         .select("row", shape_outlier=(pl.col("far") / (1 + pl.col("far"))).cast(pl.Float32).clip(0.0, BELOW_ONE))
         .collect()
     )
-    rows = pl.DataFrame({"row": pl.int_range(len(codes), dtype=found.schema["row"], eager=True)})
+    rows = pl.DataFrame({"place": codes}).with_row_index("row")
     return rows.join(found, on="row", how="left", maintain_order="left")["shape_outlier"]
 
 
@@ -135,12 +138,12 @@ def _hu_all(s: Shapes, out: F64) -> NDArray[np.bool_]:
     for i in range(n):
         form = s.form[i]
         third[:] = 0.0
-        if form in {BOX, KEYPOINTS}:
+        if form in (BOX, KEYPOINTS):
             w, h = s.bounds[i, 2] - s.bounds[i, 0], s.bounds[i, 3] - s.bounds[i, 1]
             known[i] = w > 0 and h > 0
             if known[i]:
                 third[XX], third[YY] = w / h / 12, h / w / 12
-        elif form in {CONVEX, POLYGON}:
+        elif form in (CONVEX, POLYGON):
             known[i] = _ring_moments(s, i, third)
         elif form == MASK:
             known[i] = _run_moments(s.runs[s.run_first[i] : s.run_end[i]], s.heights[i], third)
@@ -225,7 +228,7 @@ def _run_moments(runs: NDArray[np.uint32], h: int, m: F64) -> bool:
         m[:] = 0.0
         at = 0
         for j in range(runs.shape[0]):
-            n = np.int64(runs[j])
+            n = wide(runs[j])
             if j % 2 and n:
                 first, last = at // h, (at + n - 1) // h
                 top, bottom = at - first * h, at + n - last * h

@@ -154,14 +154,24 @@ def _cut_all(work: tuple[str, pl.DataFrame, NDArray[np.float64]]) -> list[tuple[
     height, width = pixels.shape[:2]
     out: list[tuple[bytes, dict[str, Any] | None]] = []
     for bounds, row in zip(places, objects.iter_rows(named=True), strict=True):
-        around = max(_LEAST_CONTEXT_PX, _CONTEXT * float(max(bounds[2:] - bounds[:2])))
-        x0, y0 = np.clip(np.floor(bounds[:2] - around), 0, [width - 1, height - 1]).astype(int).tolist()
-        x1, y1 = np.clip(np.ceil(bounds[2:] + around), [x0 + 1, y0 + 1], [width, height]).astype(int).tolist()
+        x0, y0, x1, y1 = _window(bounds, width, height)
         small = shrink(np.ascontiguousarray(pixels[y0:y1, x0:x1]), THUMBNAIL_SIDE_PX)
         scale = small.shape[1] / (x1 - x0), small.shape[0] / (y1 - y0)
         shape = {"w": small.shape[1], "h": small.shape[0], "cls": row[CLASS_NAME], **outline(row, (x0, y0), scale)}
         out.append((encode_jpeg(small, THUMBNAIL_QUALITY), shape))
     return out
+
+
+def _window(bounds: NDArray[np.float64], width: int, height: int) -> tuple[int, int, int, int]:
+    """Return the square around an object with some of its surroundings, pushed into the image where it fits."""
+    size = np.maximum(bounds[2:] - bounds[:2], 1.0)
+    side = float(size.max()) + 2 * max(_LEAST_CONTEXT_PX, _CONTEXT * float(size.max()))
+    room = np.array([width, height], np.float64)
+    span = np.minimum(side, room)
+    low = np.clip((bounds[:2] + bounds[2:]) / 2 - span / 2, 0, room - span)
+    x0, y0 = np.floor(low).astype(int).tolist()
+    x1, y1 = np.minimum(np.ceil(low + span), room).astype(int).tolist()
+    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
 
 
 def _load() -> None:

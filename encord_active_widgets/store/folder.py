@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CARD = "project.json"
 _HEADERS = "sources"
+_FRAME_MARK = "#pts="
+"""What divides a video's path from the time of one of its frames."""
 SUFFIX = ".eaw"
 _LOCK_WAIT_S = 600.0
 _GITIGNORE = "# Caches: rebuilt when missing.\ncache/\n*.lock\n*.tmp\n"
@@ -165,8 +167,8 @@ def resolve_address(uri: str, bases: list[Path]) -> str:
     """
     if "://" in uri or Path(uri).is_absolute():
         return uri
+    file = uri.partition(_FRAME_MARK)[0]
     for base in bases:
-        candidate = base / uri
-        if candidate.exists():
-            return str(candidate)
+        if (base / file).exists():
+            return str(base / uri)
     return str(bases[0] / uri) if bases else uri

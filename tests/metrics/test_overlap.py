@@ -69,7 +69,7 @@ def turned_pairs(n: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
     a, b = some(), some()
     part = n // 10
     b[:part] = a[:part]  # the same
-    b[part : 2 * part] = a[part : 2 * part] + [0, 0, 0, 0, 180]  # the same, turned over
+    b[part : 2 * part] = a[part : 2 * part] + np.array([0, 0, 0, 0, 180])  # the same, turned over
     inner = slice(2 * part, 3 * part)  # contained
     b[inner] = a[inner]
     b[inner, :2] += a[inner, 2:4] / 4
@@ -180,7 +180,7 @@ def test_pairs_of_all_kinds() -> None:
         box(10, 10, 20, 20) | {"kind": "rotated_box", "angle": 90.0},
         box(10, 10, 20, 20) | {"kind": "rotated_box", "angle": 90.0 + 1e-9},
         polygon(square),
-        polygon(square[:2].tolist() + [[30, 20], [10, 20]], square[2:].tolist() + [[10, 20], [30, 20]]),
+        polygon([10, 10, 30, 10, 30, 20, 10, 20], [30, 30, 10, 30, 10, 20, 30, 20]),
         mask(drawn),
         mask(padded),
     ]
