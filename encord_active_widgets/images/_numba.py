@@ -22,8 +22,13 @@ _SOURCES = (
     "embeddings/descriptor.py",
     "formats/json_kernels.py",
     "images/_numba.py",
+    "metrics/geometry.py",
     "metrics/hashes.py",
     "metrics/kernels.py",
+    "metrics/masks.py",
+    "metrics/overlap.py",
+    "metrics/rotated.py",
+    "metrics/shapes.py",
     "metrics/sharpness.py",
     "metrics/whole.py",
 )
