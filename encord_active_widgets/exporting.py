@@ -13,8 +13,20 @@ import polars as pl
 
 from .errors import InputError, ProjectError, unknown
 from .schema import (
-    CLASS_NAME, CLASSIFICATION, EXTRA, GEOMETRY, GROUP, ITEM, ITEM_ID, KIND_CLASSIFICATION, LABEL_ID, LABELS, OBJECT,
-    ORDINAL, SPLIT, URI,
+    CLASS_NAME,
+    CLASSIFICATION,
+    EXTRA,
+    GEOMETRY,
+    GROUP,
+    ITEM,
+    ITEM_ID,
+    KIND_CLASSIFICATION,
+    LABEL_ID,
+    LABELS,
+    OBJECT,
+    ORDINAL,
+    SPLIT,
+    URI,
 )  # fmt: skip
 from .store.folder import resolve_address
 
@@ -121,10 +133,16 @@ def contents(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:
         for c in (LABEL_ID, ITEM_ID, CLASS_NAME, "kind", *GEOMETRY, "area", "track_id", "annotator", "seconds", EXTRA)
         if c in labels.columns
     ]
-    missing = [pl.lit(None, dtype=LABELS.columns[c]).alias(c) for c in (CLASS_NAME, *GEOMETRY) if c not in labels.columns]
+    missing = [
+        pl.lit(None, dtype=LABELS.columns[c]).alias(c) for c in (CLASS_NAME, *GEOMETRY) if c not in labels.columns
+    ]
     labels = labels.with_columns(missing)
     numbered = view.project._folder.labels.read().select(LABEL_ID, pl.col(ORDINAL).alias("given"))
-    labels = labels.select(list(dict.fromkeys([*wanted, CLASS_NAME, *GEOMETRY]))).join(numbered, on=LABEL_ID, how="left").join(order, on=ITEM_ID, how="inner")
+    labels = (
+        labels.select(list(dict.fromkeys([*wanted, CLASS_NAME, *GEOMETRY])))
+        .join(numbered, on=LABEL_ID, how="left")
+        .join(order, on=ITEM_ID, how="inner")
+    )
     return items, labels.sort("given").with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ORDINAL)).drop(
         "given", "place"
     )

@@ -59,11 +59,9 @@ def add_labels(project: Project, source: Source, *, code: str) -> Ingested:
         rows = label_rows(source.labels, owners, change_id, _next(table), counts)
         fresh = rows.filter(~_content(rows).is_in(_content(table).implode()))
         if fresh.height < rows.height:
-            rows = label_rows(
-                fresh.drop(schema.LABEL_ID, ORDINAL, schema.CHANGE_ID).with_columns(pl.col(ITEM_ID).alias(URI)).drop(ITEM_ID),
-                owners.select(pl.col(ITEM_ID).alias(URI), ITEM_ID).unique(),
-                change_id, _next(table), counts,
-            )  # fmt: skip
+            new = fresh.drop(schema.LABEL_ID, ORDINAL, schema.CHANGE_ID).rename({ITEM_ID: URI})
+            same = owners.select(pl.col(ITEM_ID).alias(URI), ITEM_ID).unique()
+            rows = label_rows(new, same, change_id, _next(table), counts)
         write_problems(project._folder, faults, whole=False)
         if rows.height:
             project._folder.labels.append(rows, durable=True)

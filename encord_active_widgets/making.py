@@ -36,7 +36,7 @@ class Making:
     _lock: threading.RLock
     _reader: StateReader
 
-    def __init__(self, path: PathLike) -> None:
+    def __init__(self, path: PathLike) -> None:  # noqa: ARG002
         raise AssertionError("Project has it")
 
     def _snapshot(self) -> Snapshot:

@@ -85,7 +85,7 @@ def _units(frame: pl.DataFrame, groups: list[str]) -> NDArray[np.int64]:
                 a, b = root(row), root(other)
                 parent[max(a, b)] = min(a, b)
     roots = np.array([root(i) for i in range(n)]) if groups else parent
-    return np.unique(roots, return_inverse=True)[1]
+    return np.asarray(np.unique(roots, return_inverse=True)[1], np.int64)
 
 
 def _counts(view: View, frame: pl.DataFrame, by: str | None, units: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -221,8 +221,9 @@ class Project(Making, EditVerbs):
     ) -> Job:
         """Compute what is missing: metrics of images, objects and labels, descriptors, neighbours, maps.
 
-        Each image is decoded once, for itself and for the objects on it. Finished images are committed every few seconds: after
-        an interrupt, or a kill, the next call computes only what is missing.
+        Each image is decoded once, for itself and for the objects on it. Finished images are
+        committed every few seconds: after an interrupt, or a kill, the next call computes only
+        what is missing.
 
         Parameters
         ----------

@@ -314,7 +314,7 @@ class View:
     def to_yolo(
         self, path: str | os.PathLike[str], *, images: str = "copy", verify: bool = False, task: str | None = None
     ) -> Exported:
-        """Write a YOLO dataset (`data.yaml`, `images/`, `labels/`), one folder a split; class ids follow the source's."""
+        """Write a YOLO dataset: `data.yaml`, `images/`, `labels/`, a folder a split; class ids follow the source's."""
         from .exporting import export
 
         return export(self, "yolo", path, images=images, verify=verify, task=task)

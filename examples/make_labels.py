@@ -93,11 +93,10 @@ def make_parts(folder: str | Path, *, images: int = IMAGES, seed: int = SEED) ->
         for k, (x, y) in enumerate(spots[: int(rng.integers(3, 7))]):
             name = names[int(rng.integers(len(names)))]
             size = float(rng.uniform(18, 30))
-            x, y = x + rng.uniform(-16, 16), y + rng.uniform(-16, 16)
-            outlines, hole = _part(name, x, y, size, rng)
+            outlines, hole = _part(name, x + rng.uniform(-16, 16), y + rng.uniform(-16, 16), size, rng)
             colour = tuple(int(np.clip(c + rng.normal(0, 8), 0, 255)) for c in COLOURS[name])
             for outline in outlines:
-                draw.polygon([tuple(p) for p in outline + (3, 4)], fill=(150, 148, 144))
+                draw.polygon([(px + 3, py + 4) for px, py in outline], fill=(150, 148, 144))
             for outline in outlines:
                 draw.polygon([tuple(p) for p in outline], fill=colour, outline=(60, 56, 52))
             if hole is not None:

@@ -14,9 +14,13 @@ import polars as pl
 README = Path(__file__).resolve().parent.parent / "README.md"
 _METRICS = re.compile(r"(<!-- metrics:begin[^>]*-->\n).*?(<!-- metrics:end -->)", re.DOTALL)
 
-_REPEATED = pl.col("level").is_in(["object", "classification"]) & pl.col("family").is_in(["crops", "neighbours", "quality"])
+_REPEATED = pl.col("level").is_in(["object", "classification"]) & pl.col("family").is_in(
+    ["crops", "neighbours", "quality"]
+)
 """Said of items already, but the class quality of objects."""
-_LISTED = (pl.col("family") != "custom") & (~_REPEATED | ((pl.col("family") == "quality") & (pl.col("level") == "object")))
+_LISTED = (pl.col("family") != "custom") & (
+    ~_REPEATED | ((pl.col("family") == "quality") & (pl.col("level") == "object"))
+)
 
 
 def metrics_table() -> str:
@@ -25,8 +29,8 @@ def metrics_table() -> str:
 
     lines = ["| of | metric | what it is | unit | range | how to read it |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| {row['level']} | `{row['name']}` | {_cell(row['formula'])} | {row['unit'] or ''} | {_range(row['low'], row['high'])} "
-        f"| {_cell(row['direction'])} |"
+        f"| {row['level']} | `{row['name']}` | {_cell(row['formula'])} | {row['unit'] or ''} "
+        f"| {_range(row['low'], row['high'])} | {_cell(row['direction'])} |"
         for row in specs_frame().filter(_LISTED).iter_rows(named=True)
     ]
     return "\n".join(lines) + "\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,15 @@ from numpy.typing import NDArray
 
 from ..errors import EawError, InputError
 from ..schema import (
-    CLASS_NAME, EXTRA, KIND_BOX, KIND_KEYPOINTS, KIND_MASK, KIND_POLYGON, LABELS, OBJECT_KINDS, URI,
+    CLASS_NAME,
+    EXTRA,
+    KIND_BOX,
+    KIND_KEYPOINTS,
+    KIND_MASK,
+    KIND_POLYGON,
+    LABELS,
+    OBJECT_KINDS,
+    URI,
 )  # fmt: skip
 from .folder import within
 from .geometry_columns import MOST_PX, bounds_of_points, lists
@@ -220,8 +227,8 @@ class _Reader:
         ).drop_nulls()
         at = wanted.join(known, on="key", how="left", maintain_order="left")["at"].fill_null(-1).to_numpy()
         self._skip(
-            rows, skipped, (at < 0) & ~skipped, "its image_id is not in images", "add the image or remove the annotation",
-            show="image_id",
+            rows, skipped, (at < 0) & ~skipped, "its image_id is not in images",
+            "add the image or remove the annotation", show="image_id",
         )  # fmt: skip
         return np.asarray(at, np.int64)
 
@@ -617,8 +624,3 @@ def _joined(extra: pl.Series, added: dict[int, dict[str, Any]], category: pl.Ser
 
 def _plain_key(text: str) -> int | str:
     return int(text[2:]) if text.startswith("i:") else text[2:]
-
-
-def classes_of(header: dict[str, Any]) -> Sequence[str]:
-    """Return the names of a header's categories in the file's order."""
-    return [str(c["name"]) for c in header.get("categories") or [] if isinstance(c, dict) and "name" in c]

@@ -214,7 +214,8 @@ def corners_of(x: float, y: float, w: float, h: float, angle: float) -> np.ndarr
     cos, sin = np.cos(turn), np.sin(turn)
     local = np.array([(-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2)])
     turned = local @ np.array([[cos, sin], [-sin, cos]])
-    return np.asarray(turned + [x + w / 2, y + h / 2])
+    centre = np.array([x + w / 2, y + h / 2])
+    return np.asarray(turned + centre)
 
 
 def _segmentation(row: Mapping[str, Any], mark: Mapping[str, Any]) -> Any:

@@ -212,7 +212,7 @@ class JsonText:
             at = np.where(white, at + 1, at)
 
     def vectors(self, start: Longs, end: Longs, size: int) -> tuple[Floats, Longs]:
-        """Read an array of numbers a row: the first `size` of each (NaN filled up), and how many there are (-1: none)."""
+        """Read an array of numbers a row: the first `size` of each, and how many there are (-1 where it is none)."""
         from . import json_kernels as k
 
         n = start.size

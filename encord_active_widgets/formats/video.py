@@ -60,7 +60,9 @@ def read_video(videos: PathLike | Sequence[PathLike], *, every: int = 1) -> Sour
         parts.append(chosen.select(pl.Series(URI, addresses), pl.lit(group).alias(GROUP), FRAME, "time_s"))
     if not parts:
         why = f" The first: {faults[0].why}" if faults else ""
-        raise EmptyFolderError(f'There is no video that can be read in "{videos}".{why}', faults[0].remedy if faults else "")
+        raise EmptyFolderError(
+            f'There is no video that can be read in "{videos}".{why}', faults[0].remedy if faults else ""
+        )
     return Source(pl.concat(parts), name, {**card, "every": every}, faults=faults, header={"format": "video"})
 
 
@@ -121,5 +123,3 @@ def _natural(uri: str) -> list[tuple[int, str]]:
 def _last_number(uri: str) -> int | None:
     found = _DIGITS.findall(Path(uri).stem)
     return int(found[-1]) if found and len(found[-1]) < 9 else None
-
-

@@ -15,7 +15,17 @@ from xml.sax.saxutils import escape
 import polars as pl
 
 from ..errors import EmptyFolderError, InputError
-from ..schema import CLASS_NAME, EXTRA, ITEM_ID, KIND_BOX, KIND_CLASSIFICATION, KIND_POLYGON, KIND_ROTATED_BOX, LABELS, URI
+from ..schema import (
+    CLASS_NAME,
+    EXTRA,
+    ITEM_ID,
+    KIND_BOX,
+    KIND_CLASSIFICATION,
+    KIND_POLYGON,
+    KIND_ROTATED_BOX,
+    LABELS,
+    URI,
+)
 from .folder import within
 from .geometry_columns import MOST_PX
 from .source import Fault, Source, existing, valid_text
@@ -32,7 +42,9 @@ _SHOWN = 60
 Node = dict[str, Any]
 
 
-def read_voc(annotations: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, images: str | os.PathLike[str]) -> Source:
+def read_voc(
+    annotations: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, images: str | os.PathLike[str]
+) -> Source:
     """Read a folder (with its sub-folders), a pattern or a list of VOC files.
 
     A box is `x = xmin, y = ymin, w = xmax - xmin, h = ymax - ymin`: no pixel is added, so that
@@ -57,7 +69,9 @@ def read_voc(annotations: str | os.PathLike[str] | Sequence[str | os.PathLike[st
     files = _files(annotations)
     folder = existing(Path(images), "image folder")
     faults: list[Fault] = []
-    columns: dict[str, list[Any]] = {k: [] for k in (URI, "kind", CLASS_NAME, "x", "y", "w", "h", "angle", "points", "track_id", EXTRA)}
+    columns: dict[str, list[Any]] = {
+        k: [] for k in (URI, "kind", CLASS_NAME, "x", "y", "w", "h", "angle", "points", "track_id", EXTRA)
+    }
     uris: list[str] = []
     sizes: list[tuple[str, float | None, float | None]] = []
     for file in files:
@@ -79,11 +93,13 @@ def read_voc(annotations: str | os.PathLike[str] | Sequence[str | os.PathLike[st
             _object(node, uri, f"{file}: object {i + 1}", columns, faults)
     if not uris:
         first = f" The first: {faults[0].why}" if faults else ""
-        raise InputError(f'None of the {len(files):,} files of "{annotations}" can be used.{first}', "Expected VOC XML.")
+        raise InputError(
+            f'None of the {len(files):,} files of "{annotations}" can be used.{first}', "Expected VOC XML."
+        )
     labels = pl.DataFrame(columns, schema={k: LABELS.columns.get(k, pl.String) for k in columns})
     name = folder.resolve().name if folder.name not in ("images", "JPEGImages") else folder.resolve().parent.name
-    card = {"format": FORMAT, "annotations": os.fspath(annotations) if isinstance(annotations, (str, os.PathLike)) else None,
-            "images": os.fspath(images)}  # fmt: skip
+    place = os.fspath(annotations) if isinstance(annotations, (str, os.PathLike)) else None
+    card = {"format": FORMAT, "annotations": place, "images": os.fspath(images)}
     return Source(
         pl.DataFrame({URI: uris}),
         name,
@@ -144,7 +160,7 @@ def parse_xml(file: Path) -> Node:
             if len(node["#"]) > _MOST_CHARACTERS:
                 raise InputError("one of its values has more than a million characters.", "Is it an annotation?")
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any) -> Any:
         raise InputError("it declares entities, which are not read.", "Remove its DOCTYPE.")
 
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
@@ -322,7 +338,8 @@ def write_voc(items: pl.DataFrame, labels: pl.DataFrame, folder: Path) -> Writte
 
 def _lines(item: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Iterable[str]:
     yield f"<annotation>\n\t<filename>{_safe(item['file_name'])}</filename>\n"
-    yield f"\t<size>\n\t\t<width>{item['width']}</width>\n\t\t<height>{item['height']}</height>\n\t\t<depth>3</depth>\n\t</size>\n"
+    yield f"\t<size>\n\t\t<width>{item['width']}</width>\n\t\t<height>{item['height']}</height>\n"
+    yield "\t\t<depth>3</depth>\n\t</size>\n"
     for row in rows:
         yield f"\t<object>\n\t\t<name>{_safe(row[CLASS_NAME] or '')}</name>\n"
         extra = json.loads(row[EXTRA]) if row.get(EXTRA) else {}

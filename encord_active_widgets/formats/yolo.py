@@ -14,7 +14,15 @@ import polars as pl
 
 from ..errors import EawError, InputError, unknown
 from ..schema import (
-    CLASS_NAME, GROUP, ITEM_ID, KIND_BOX, KIND_KEYPOINTS, KIND_POLYGON, KIND_ROTATED_BOX, LABELS, URI,
+    CLASS_NAME,
+    GROUP,
+    ITEM_ID,
+    KIND_BOX,
+    KIND_KEYPOINTS,
+    KIND_POLYGON,
+    KIND_ROTATED_BOX,
+    LABELS,
+    URI,
 )  # fmt: skip
 from .folder import IMAGE_SUFFIXES
 from .source import Fault, Source, existing
@@ -84,8 +92,13 @@ def read_yolo(data: str | os.PathLike[str], *, task: str | None = None) -> Sourc
         raise InputError(f'"{file}" names no images that exist.', 'Check its "path", "train" and "val".')
     labels = pl.DataFrame(rows, schema={k: LABELS.columns.get(k, pl.String) for k in rows})
     extra = {k: v for k, v in config.items() if k not in _OWN_KEYS and _is_json(v)}
-    header = {"format": FORMAT, "names": {str(k): v for k, v in names.items()}, "task": task, "kpt_shape": shape if points else None,
-              "extra": extra}  # fmt: skip
+    header = {
+        "format": FORMAT,
+        "names": {str(k): v for k, v in names.items()},
+        "task": task,
+        "kpt_shape": shape if points else None,
+        "extra": extra,
+    }
     card = {"format": FORMAT, "annotations": os.fspath(file), "task": task}
     items = pl.DataFrame({URI: uris, GROUP: groups}, schema={URI: pl.String, GROUP: pl.String})
     return Source(items, file.resolve().parent.name, card, labels=labels, faults=faults, header=header)
@@ -119,7 +132,9 @@ def _config(file: Path) -> dict[str, Any]:
         if isinstance(error, EawError):
             raise
         reason = str(error).split("\n")[0][:200]
-        raise InputError(f'"{file}" is not a YAML file that can be used: {reason}.', "Expected plain values.") from error
+        raise InputError(
+            f'"{file}" is not a YAML file that can be used: {reason}.', "Expected plain values."
+        ) from error
     if not isinstance(config, dict):
         raise InputError(f'"{file}" holds no names and values.', "Expected path, train, val and names.")
     return config
@@ -129,7 +144,11 @@ def _names(config: dict[str, Any], file: Path) -> dict[int, str]:
     names = config.get("names")
     if isinstance(names, list) and names:
         return {i: str(n) for i, n in enumerate(names)}
-    if isinstance(names, dict) and names and all(isinstance(k, int) and not isinstance(k, bool) and k >= 0 for k in names):
+    if (
+        isinstance(names, dict)
+        and names
+        and all(isinstance(k, int) and not isinstance(k, bool) and k >= 0 for k in names)
+    ):
         return {int(k): str(v) for k, v in names.items()}
     if isinstance(config.get("nc"), int) and 0 < config["nc"] < 100_000 and names is None:
         return {i: str(i) for i in range(config["nc"])}
@@ -176,7 +195,7 @@ def _place(file: Path, config: dict[str, Any], entry: str) -> Path | None:
     bases = [file.parent]
     if isinstance(root, str):
         bases = [file.parent / root, Path(root), file.parent, file.parent / PurePath(root).name]
-    stripped = entry[3:] if entry.startswith("../") else entry
+    stripped = entry.removeprefix("../")
     for base in bases:
         for name in (entry, stripped):
             candidate = base / name
@@ -432,8 +451,12 @@ def write_yolo(
     out.notes += [f"{n:,} of kind {kind}: written as their bounding box" for kind, n in lost.items()]
     config: dict[str, Any] = {"path": ".", **{s: f"images/{s}" for s in sorted(splits, key=_split_order)}}
     for needed in SPLITS[:2]:
-        config.setdefault(needed, f"images/{sorted(splits, key=_split_order)[0]}" if splits else f"images/{needed}")
-    config |= {"task": task, **({"kpt_shape": list(kpt_shape)} if kpt_shape and task == "pose" else {}), "names": dict(sorted(names.items()))}
+        config.setdefault(needed, f"images/{min(splits, key=_split_order)}" if splits else f"images/{needed}")
+    config |= {
+        "task": task,
+        **({"kpt_shape": list(kpt_shape)} if kpt_shape and task == "pose" else {}),
+        "names": dict(sorted(names.items())),
+    }
     file = folder / DATA_FILE
     file.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), "utf-8")
     out.files.append(file)
@@ -464,7 +487,7 @@ def _line(
     code = numbers[row[CLASS_NAME]]
     box = [row[k] for k in "xywh"]
     angle = (row.get("angle") or 0.0) if row["kind"] == KIND_ROTATED_BOX else 0.0
-    corners = corners_of(*box, angle)
+    corners = corners_of(box[0], box[1], box[2], box[3], angle)
     low, high = corners.min(axis=0), corners.max(axis=0)
     whole = row.get("points") is not None and not row.get("rings")
     values: list[float] = []

@@ -36,7 +36,8 @@ def read_bytes(address: str) -> bytes:
     ----------
     address : str
         A local path, a `file://` URL, any other `scheme://` address that fsspec (extra
-        `remote`) can open, or a frame of a local video (extra `video`). Nothing is fetched unless the address names a scheme.
+        `remote`) can open, or a frame of a local video (extra `video`). Nothing is fetched
+        unless the address names a scheme.
 
     Raises
     ------

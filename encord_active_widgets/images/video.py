@@ -81,7 +81,9 @@ def probe_frame(address: str) -> FrameFacts:
     try:
         status = Path(path).stat()
     except OSError as error:
-        raise ImageError(f'There is no video at "{path}".', "Restore it or move it back, then call p.refresh().") from error
+        raise ImageError(
+            f'There is no video at "{path}".', "Restore it or move it back, then call p.refresh()."
+        ) from error
     video_hash, width, height = _video(path, status.st_size, status.st_mtime_ns)
     return FrameFacts(frame_hash(video_hash, pts), width, height, status.st_size, status.st_mtime_ns)
 
@@ -174,9 +176,11 @@ class _Reader:
             found: list[tuple[int, bool]] = []
             self._container.seek(0, stream=self._stream, backward=True) if self._at is not None else None
             try:
-                for frame in self._container.decode(self._stream):
-                    if frame.pts is not None:
-                        found.append((frame.pts, bool(frame.key_frame)))
+                found.extend(
+                    (frame.pts, bool(frame.key_frame))
+                    for frame in self._container.decode(self._stream)
+                    if frame.pts is not None
+                )
             except (av.error.FFmpegError, OSError) as error:
                 if not found:
                     raise ImageError(f'"{self.path}" cannot be decoded: {error}.', "Check the file.") from error
@@ -186,7 +190,12 @@ class _Reader:
             base = float(self._stream.time_base or 1)
             pts = np.fromiter(times, np.int64)
             self._table = pl.DataFrame(
-                {"frame": np.arange(pts.size), "pts": pts, "time_s": (pts - pts[0]) * base, "key": list(times.values())},
+                {
+                    "frame": np.arange(pts.size),
+                    "pts": pts,
+                    "time_s": (pts - pts[0]) * base,
+                    "key": list(times.values()),
+                },
                 schema=FRAME_TABLE,
             )
             self._frames = self._at = None

@@ -50,7 +50,9 @@ def track_metrics(objects: pl.DataFrame, items: pl.DataFrame | None = None) -> p
           where that match has another track that goes on elsewhere, or this object's own track was elsewhere.
     """
     plain = objects.with_columns(
-        pl.col("angle").cast(pl.Float64).fill_null(0.0), pl.col("area").cast(pl.Float64), pl.col("track_id").cast(pl.String)
+        pl.col("angle").cast(pl.Float64).fill_null(0.0),
+        pl.col("area").cast(pl.Float64),
+        pl.col("track_id").cast(pl.String),
     )
     frames = _frames(objects if items is None else items)
     placed = plain.join(frames, on=_KEYS, how="inner", maintain_order="left")
@@ -62,11 +64,13 @@ def track_metrics(objects: pl.DataFrame, items: pl.DataFrame | None = None) -> p
         tracked.select("row", pl.lit(value=True).alias("tracked")), on="row", how="left", maintain_order="left"
     )
     zero = pl.when(pl.col("tracked")).then(pl.col("inconsistent_track").fill_null(0.0))
-    return out.with_columns(zero.alias("inconsistent_track")).select("row", *(pl.col(c).cast(pl.Float32) for c in _TRACK_METRICS))
+    return out.with_columns(zero.alias("inconsistent_track")).select(
+        "row", *(pl.col(c).cast(pl.Float32) for c in _TRACK_METRICS)
+    )
 
 
 def _frames(items: pl.DataFrame) -> pl.DataFrame:
-    """Number the frames of each video from 0: `group`, `frame`, `at`."""
+    """Return the frames of each video, numbered from 0: `group`, `frame`, `at`."""
     frames = items.select(_KEYS).drop_nulls().unique()
     return frames.with_columns((pl.col("frame").rank("dense").over("group").cast(pl.Int64) - 1).alias("at"))
 
@@ -80,15 +84,21 @@ def _along(tracked: pl.DataFrame) -> pl.DataFrame:
         pl.when(turned).then(pl.min_horizontal("w", "h")).otherwise(pl.col("h")).alias("own_h"),
     )
     own = own.with_columns(
-        _same_centre("own_w", "own_h", pl.col("own_w").shift(1).over(over), pl.col("own_h").shift(1).over(over)).alias("step"),
-        _same_centre("own_w", "own_h", pl.col("own_w").median().over(over), pl.col("own_h").median().over(over)).alias("usual"),
+        _same_centre("own_w", "own_h", pl.col("own_w").shift(1).over(over), pl.col("own_h").shift(1).over(over)).alias(
+            "step"
+        ),
+        _same_centre("own_w", "own_h", pl.col("own_w").median().over(over), pl.col("own_h").median().over(over)).alias(
+            "usual"
+        ),
         (pl.col("frame") - pl.col("frame").shift(1).over(over)).alias("gap"),
         (pl.col("at") - pl.col("at").shift(1).over(over)).alias("skipped"),
         pl.len().over(over).alias("n"),
         (1 - pl.len().over([*over, "class_name"]) / pl.len().over(over)).alias("inconsistent_class"),
     )
     first = pl.col("step").is_null()
-    change = pl.when(pl.col("n") == 1).then(None).when(first).then(0.0).otherwise(1 - pl.min_horizontal("step", "usual"))
+    change = (
+        pl.when(pl.col("n") == 1).then(None).when(first).then(0.0).otherwise(1 - pl.min_horizontal("step", "usual"))
+    )
     resumed = pl.when(pl.col("skipped") > 1).then(1 - 1 / pl.col("skipped"))
     own = own.with_columns(change.alias("shape_change"), resumed.alias("resumed"), first.alias("first"))
     own = own.join(_occlusion(own), on="row", how="left", maintain_order="left")
@@ -123,12 +133,16 @@ def _occlusion(own: pl.DataFrame) -> pl.DataFrame:
     area = areas["area"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
         risk = np.maximum(0.0, 1 - area / median)
-    return pl.DataFrame({"row": areas["row"], "occlusion_risk": risk}).with_columns(pl.col("occlusion_risk").fill_nan(None))
+    return pl.DataFrame({"row": areas["row"], "occlusion_risk": risk}).with_columns(
+        pl.col("occlusion_risk").fill_nan(None)
+    )
 
 
 def _taken_over(own: pl.DataFrame) -> pl.DataFrame:
     """Find tracks that begin where another of the same class stopped a few frames before."""
-    starts = own.filter("first", pl.col("at") > 0).select("row", "group", "class_name", "track_id", "at", "x", "y", "w", "h")
+    starts = own.filter("first", pl.col("at") > 0).select(
+        "row", "group", "class_name", "track_id", "at", "x", "y", "w", "h"
+    )
     over = ["group", "track_id"]
     last = pl.col("at") == pl.col("at").max().over(over)
     ends = own.filter(last).select("group", "class_name", "track_id", "at", "x", "y", "w", "h")
@@ -223,6 +237,8 @@ def _box_gaps(placed: pl.DataFrame) -> pl.DataFrame:
     expected = around.with_columns(
         (pl.col("at") + 1).alias("at"), *(((pl.col(c) + pl.col(f"{c}_after")) / 2).alias(c) for c in "xywh")
     ).select("row", "group", "class_name", "at", "x", "y", "w", "h")
-    here = expected.join(placed.select("group", "at", "x", "y", "w", "h"), on=["group", "at"], how="inner", suffix="_here")
+    here = expected.join(
+        placed.select("group", "at", "x", "y", "w", "h"), on=["group", "at"], how="inner", suffix="_here"
+    )
     seen = here.with_columns(_iou(here, "_here").alias("iou")).filter(pl.col("iou") >= SEEN_IOU)["row"]
     return expected.filter(~pl.col("row").is_in(seen.implode())).select("group", pl.col("at").cast(pl.Int64))

@@ -232,7 +232,9 @@ def message(column: Column, level: Level, specs: dict[str, Any]) -> dict[str, An
         "range": list(spec.range) if spec is not None and spec.range is not None else None,
         "nulls": column.nulls,
         "default": _is_default(
-            column, level.name, is_custom=is_metric and (_is_stored_custom(column.name) if spec is None else spec.custom)
+            column,
+            level.name,
+            is_custom=is_metric and (_is_stored_custom(column.name) if spec is None else spec.custom),
         ),
     }
     if column.histogram is not None:

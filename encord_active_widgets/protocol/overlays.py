@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ def outline(row: Mapping[str, Any], origin: tuple[float, float], scale: tuple[fl
         return {"d": marks, "closed": False}
     if len(points):
         cuts = np.concatenate([[0], np.cumsum(row.get("rings") or [len(points)])]).tolist()
-        rings = [points[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        rings = [points[a:b] for a, b in pairwise(cuts)]
         closed = kind != KIND_POLYLINE
         return {"d": "".join(path(ring, closed=closed) for ring in rings), "closed": closed}
     return {"d": path(box_corners(row), closed=True), "closed": True}
@@ -161,4 +162,5 @@ def _corners(loop: NDArray[np.float64]) -> NDArray[np.float64]:
     """Leave out points on straight lines."""
     before, after = np.roll(loop, 1, axis=0), np.roll(loop, -1, axis=0)
     turn = (loop - before)[:, 0] * (after - loop)[:, 1] - (loop - before)[:, 1] * (after - loop)[:, 0]
-    return loop[turn != 0]
+    kept: NDArray[np.float64] = loop[turn != 0]
+    return kept

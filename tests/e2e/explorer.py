@@ -199,7 +199,11 @@ class ExplorerPage:
 _WATCH_FRAMES = """() => {
   window.__eawFrames = []; window.__eawWatch = true;
   let last = performance.now();
-  const step = now => { window.__eawFrames.push(now - last); last = now; if (window.__eawWatch) requestAnimationFrame(step); };
+  const step = now => {
+    window.__eawFrames.push(now - last);
+    last = now;
+    if (window.__eawWatch) requestAnimationFrame(step);
+  };
   requestAnimationFrame(step);
 }"""
 

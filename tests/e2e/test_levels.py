@@ -66,7 +66,8 @@ SHAPES = """
 rows = [
     {"class_name": "turned", "x": 40, "y": 30, "w": 120, "h": 40, "angle": 30},
     {"class_name": "box", "x": 200, "y": 20, "w": 80, "h": 60},
-    {"class_name": "holed", "points": [30,120,130,120,130,220,30,220,60,150,100,150,100,190,60,190,150,140,180,140,165,180],
+    {"class_name": "holed",
+     "points": [30,120,130,120,130,220,30,220, 60,150,100,150,100,190,60,190, 150,140,180,140,165,180],
      "rings": [4, 4, 3], "holes": [1]},
     {"class_name": "line", "kind": "polyline", "points": [200,120,230,160,260,110,290,170]},
     {"class_name": "spot", "kind": "point", "points": [320, 60]},
@@ -93,7 +94,14 @@ w = p.explore(); w
     e.wait_ready()
     notebook.shot("every-shape", e.root)
     found = e.colours_at(
-        {"turned": (100, 50), "box": (240, 50), "solid": (45, 135), "hole": (80, 170), "second part": (165, 150), "cloud": (260, 200)}
+        {
+            "turned": (100, 50),
+            "box": (240, 50),
+            "solid": (45, 135),
+            "hole": (80, 170),
+            "second part": (165, 150),
+            "cloud": (260, 200),
+        }
     )
     plain = e.colours_at({"plain": (20, 290)})["plain"]
     assert found["hole"] == plain, "a hole is not filled"
@@ -131,7 +139,8 @@ t = np.linspace(0, 2 * np.pi, 30, endpoint=False)
 def one(i):
     x, y, r = rng.uniform(20, 1180), rng.uniform(20, 880), rng.uniform(6, 20)
     return {{"class_name": f"c{{i % 5}}", "points": np.stack([x + r * np.cos(t), y + r * np.sin(t)], 1).tolist()}}
-p = ea.Project.from_folder([{str(tmp_path / "a.png")!r}], {str(tmp_path / "p.eaw")!r}, labels=lambda _: [one(i) for i in range({n})])
+many = [one(i) for i in range({n})]
+p = ea.Project.from_folder([{str(tmp_path / "a.png")!r}], {str(tmp_path / "p.eaw")!r}, labels=lambda _: many)
 w = p.explore(); w
 """
     notebook.open([make], "thousand")

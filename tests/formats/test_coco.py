@@ -68,15 +68,34 @@ def test_everything_a_file_may_hold_comes_back_deep_equal(tmp_path: Path) -> Non
     mask[3:9, 4:20] = 1
     packed = coco_mask.encode(mask)
     annotations = [
-        {**BOX, "id": 11, "iscrowd": 0, "area": 12.25, "bbox": [0.1, 0.30000000000000004, 3.7, 4e-3], "attributes": {"a": [1, None]}},
-        {**BOX, "id": 3, "category_id": 7, "segmentation": [[1, 1, 9, 1, 9, 8.123456789012345], [20, 20, 30, 20, 30, 29, 20, 29]], "area": 1},
+        {
+            **BOX,
+            "id": 11,
+            "iscrowd": 0,
+            "area": 12.25,
+            "bbox": [0.1, 0.30000000000000004, 3.7, 4e-3],
+            "attributes": {"a": [1, None]},
+        },
+        {
+            **BOX,
+            "id": 3,
+            "category_id": 7,
+            "segmentation": [[1, 1, 9, 1, 9, 8.123456789012345], [20, 20, 30, 20, 30, 29, 20, 29]],
+            "area": 1,
+        },
         {**BOX, "id": 4, "segmentation": {"size": [30, 40], "counts": packed["counts"].decode()}, "iscrowd": 1},
         {**BOX, "id": 5, "segmentation": {"size": [30, 40], "counts": masks.counts(packed["counts"]).tolist()}},
         {**BOX, "id": 6, "segmentation": [], "track_id": 9},
-        {**BOX, "id": 8, "keypoints": [1, 2, 2, 0, 0, 0, 5.5, 6, 1], "num_keypoints": 2, "segmentation": [[1, 1, 9, 1, 9, 8]]},
+        {
+            **BOX,
+            "id": 8,
+            "keypoints": [1, 2, 2, 0, 0, 0, 5.5, 6, 1],
+            "num_keypoints": 2,
+            "segmentation": [[1, 1, 9, 1, 9, 8]],
+        },
         {"id": 9, "image_id": 1, "category_id": 7, "segmentation": [[1.5, 1, 9, 1, 9, 8]]},
         {**BOX, "id": 10, "keypoints": [0, 0, 0], "num_keypoints": 0},
-    ]  # fmt: skip
+    ]
     more = {
         "info": {"year": 2024, "description": "ä<b>"},
         "licenses": [{"id": 1, "url": None}],
@@ -155,7 +174,7 @@ def test_what_cannot_be_used_is_listed_and_the_rest_read(tmp_path: Path, change:
         "polygon",
         7,
     ],
-)  # fmt: skip
+)
 def test_a_shape_that_cannot_be_used_leaves_its_box_and_its_text(tmp_path: Path, segmentation: Any) -> None:
     source = read(tmp_path, [{**BOX, "segmentation": segmentation}])
     assert source.labels["kind"].to_list() == ["box"]
@@ -165,9 +184,16 @@ def test_a_shape_that_cannot_be_used_leaves_its_box_and_its_text(tmp_path: Path,
 
 
 def test_ids_used_twice_keep_the_first(tmp_path: Path) -> None:
-    source = read(tmp_path, [BOX, {**BOX, "bbox": [5, 5, 5, 5]}], images=[
-        {"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "b.png"}, {"id": 2, "file_name": "../x.png"}, {"id": 3},
-    ])  # fmt: skip
+    source = read(
+        tmp_path,
+        [BOX, {**BOX, "bbox": [5, 5, 5, 5]}],
+        images=[
+            {"id": 1, "file_name": "a.png"},
+            {"id": 1, "file_name": "b.png"},
+            {"id": 2, "file_name": "../x.png"},
+            {"id": 3},
+        ],
+    )
     assert source.labels["x"].to_list() == [1]
     assert source.items.height == 1
     assert sum("used before" in f.why for f in source.faults) == 2
@@ -185,11 +211,25 @@ def test_ids_may_be_texts_and_may_be_mixed(tmp_path: Path) -> None:
     assert source.labels["class_name"].to_list() == ["cat", "dog"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "nul", '{"images":[}', '{"images":[{"id":1,}]}', '{"images":7}', "[" * 5000,
-                                  '{"images":[{"id":01,"file_name":"a"}]}', '{"images":[]} x', '{"images":[{"a":"\n"}]}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "nul",
+        '{"images":[}',
+        '{"images":[{"id":1,}]}',
+        '{"images":7}',
+        "[" * 5000,
+        '{"images":[{"id":01,"file_name":"a"}]}',
+        '{"images":[]} x',
+        '{"images":[{"a":"\n"}]}',
+    ],
+)
 def test_what_is_no_coco_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.json").write_text(text)
-    with pytest.raises(InputError, match="c.json"):
+    with pytest.raises(InputError, match=r"c\.json"):
         read_coco(tmp_path / "c.json", images=tmp_path)
 
 
@@ -216,14 +256,35 @@ _json = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.dictionaries(st.sampled_from(["id", "image_id", "category_id", "bbox", "segmentation", "keypoints", "zz"]), _json, max_size=6) | _json, max_size=5),
-       st.lists(st.fixed_dictionaries({"id": st.integers(0, 3) | st.text(max_size=2), "file_name": st.text(max_size=6)}) | _json, max_size=4))  # fmt: skip
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["id", "image_id", "category_id", "bbox", "segmentation", "keypoints", "zz"]),
+            _json,
+            max_size=6,
+        )
+        | _json,
+        max_size=5,
+    ),
+    st.lists(
+        st.fixed_dictionaries({"id": st.integers(0, 3) | st.text(max_size=2), "file_name": st.text(max_size=6)})
+        | _json,
+        max_size=4,
+    ),
+)
 def test_no_content_crashes_the_reader(tmp_path_factory: pytest.TempPathFactory, annotations: Any, images: Any) -> None:
     folder = tmp_path_factory.getbasetemp() / "fuzz"
     folder.mkdir(exist_ok=True)
     file = folder / "c.json"
-    file.write_text(json.dumps({"images": [{"id": 0, "file_name": "a.png"}, *images], "annotations": annotations,
-                                "categories": [{"id": 1, "name": "x"}]}))  # fmt: skip
+    file.write_text(
+        json.dumps(
+            {
+                "images": [{"id": 0, "file_name": "a.png"}, *images],
+                "annotations": annotations,
+                "categories": [{"id": 1, "name": "x"}],
+            }
+        )
+    )
     try:
         source = read_coco(file, images=folder)
     except EawError:
@@ -233,7 +294,9 @@ def test_no_content_crashes_the_reader(tmp_path_factory: pytest.TempPathFactory,
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=1e-300, max_value=1e9), min_size=2, max_size=2))
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=1e-300, max_value=1e9), min_size=2, max_size=2)
+)
 def test_numbers_are_read_to_the_last_bit(tmp_path_factory: pytest.TempPathFactory, sides: list[float]) -> None:
     source = read(tmp_path_factory.getbasetemp() / "bits", [{**BOX, "bbox": [-sides[0], sides[1], *sides]}])
     assert source.labels.select("x", "y", "w", "h").row(0) == (-sides[0], sides[1], *sides)
@@ -259,8 +322,13 @@ def test_kinds_that_coco_lacks_come_back_from_our_own_key(tmp_path: Path) -> Non
         {"class_name": "r", "x": 10.0, "y": 20.0, "w": 30.0, "h": 10.0, "angle": 30.0},
         {"class_name": "l", "kind": "polyline", "points": [(1, 2), (3, 4.5)]},
         {"class_name": "p", "kind": "point", "points": [(7, 8)]},
-        {"class_name": "h", "points": [0, 0, 50, 0, 50, 50, 0, 50, 10, 10, 20, 10, 20, 20], "rings": [4, 3], "holes": [1]},
-    ]  # fmt: skip
+        {
+            "class_name": "h",
+            "points": [0, 0, 50, 0, 50, 50, 0, 50, 10, 10, 20, 10, 20, 20],
+            "rings": [4, 3],
+            "holes": [1],
+        },
+    ]
     p = ea.Project.from_folder([tmp_path / "a.png"], tmp_path / "p.eaw", labels=lambda _: rows, strict=True)
     assert p.objects.df["kind"].to_list() == ["rotated_box", "polyline", "point", "polygon"]
     done = p.items.to_coco(tmp_path / "out.json", images="copy", verify=True)
@@ -272,7 +340,9 @@ def test_kinds_that_coco_lacks_come_back_from_our_own_key(tmp_path: Path) -> Non
 
 def test_a_large_file_is_read_in_seconds(tmp_path: Path) -> None:
     n = 100_000
-    text = ",".join(f'{{"id":{i},"image_id":1,"category_id":1,"bbox":[{i % 30},1.5,3,4],"iscrowd":0}}' for i in range(n))
+    text = ",".join(
+        f'{{"id":{i},"image_id":1,"category_id":1,"bbox":[{i % 30},1.5,3,4],"iscrowd":0}}' for i in range(n)
+    )
     file = coco(tmp_path, [])
     file.write_text(file.read_text().replace('"annotations": []', f'"annotations": [{text}]'))
     read_coco(file, images=tmp_path)

@@ -26,7 +26,8 @@ def voc(folder: Path, objects: str, *, name: str = "a", head: str = "", filename
 
 
 def box(x0: object = 1, y0: object = 2, x1: object = 9, y1: object = 8, name: str = "cat", more: str = "") -> str:
-    return f"<object><name>{name}</name>{more}<bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
+    corners = f"<xmin>{x0}</xmin><ymin>{y0}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax>"
+    return f"<object><name>{name}</name>{more}<bndbox>{corners}</bndbox></object>"
 
 
 def test_bccd_through_voc_and_through_coco_gives_equal_tables(shared_data: Path, tmp_path: Path) -> None:
@@ -53,7 +54,10 @@ def test_turned_boxes_polygons_and_unknown_children_are_kept(tmp_path: Path) -> 
     objects = (
         "<object><name>t</name><rotated_bndbox><cx>20</cx><cy>10</cy><w>8</w><h>4</h><angle>0.5</angle></rotated_bndbox></object>"
         "<object><name>p</name><polygon><x1>1</x1><y1>1</y1><x2>9.25</x2><y2>1</y2><x3>5</x3><y3>7</y3></polygon></object>"
-        + box(more="<difficult>1</difficult><part><name>head</name></part><part><name>tail</name></part>", name="a &amp; b")
+        + box(
+            more="<difficult>1</difficult><part><name>head</name></part><part><name>tail</name></part>",
+            name="a &amp; b",
+        )
     )
     p = ea.Project.from_voc(voc(tmp_path / "in", objects), tmp_path / "in", tmp_path / "p.eaw", strict=True)
     frame = p.objects.df
@@ -95,7 +99,9 @@ def test_what_cannot_be_used_is_listed_and_the_rest_read(tmp_path: Path, objects
 
 
 def test_an_entity_bomb_is_refused_and_nothing_is_fetched(tmp_path: Path) -> None:
-    bomb = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;">]>'
+    bomb = (
+        '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;">]>'
+    )
     (tmp_path / "secret.txt").write_text("secret")
     fetch = f'<!DOCTYPE a [<!ENTITY a SYSTEM "file://{tmp_path}/secret.txt">]>'
     voc(tmp_path, box(name="&c;"), head=bomb, name="bomb")

@@ -31,7 +31,9 @@ def dataset(folder: Path, rows: str, **more: object) -> Path:
 
 
 def test_boxes_have_pixels_and_the_classes_of_the_file(tmp_path: Path) -> None:
-    p = ea.Project.from_yolo(dataset(tmp_path / "in", "0 0.5 0.5 0.2 0.4\n3 0.1 0.2 0.2 0.4\n"), tmp_path / "p.eaw", strict=True)
+    p = ea.Project.from_yolo(
+        dataset(tmp_path / "in", "0 0.5 0.5 0.2 0.4\n3 0.1 0.2 0.2 0.4\n"), tmp_path / "p.eaw", strict=True
+    )
     assert p.objects.df.select("class_name", "kind", "x", "y", "w", "h").rows() == [
         ("cat", "box", 80.0, 30.0, 40.0, 40.0),
         ("dog", "box", 0.0, 0.0, 40.0, 40.0),
@@ -59,9 +61,7 @@ def test_every_task_comes_back(tmp_path: Path, task: str, row: str, kind: str) -
     assert done.notes == []
     config = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text())
     assert config["names"] == NAMES
-    written = (tmp_path / "out" / "labels" / "train" / "train" / "a.txt")
     text = next((tmp_path / "out" / "labels").rglob("a.txt")).read_text()
-    del written
     assert np.allclose([float(v) for v in text.split()], [float(v) for v in row.split()], atol=1e-12)
     q = ea.Project.from_yolo(tmp_path / "out", tmp_path / "q.eaw", strict=True)
     for name in ("x", "y", "w", "h"):
@@ -120,7 +120,9 @@ def test_rows_that_cannot_be_used_are_listed_by_file_and_line(tmp_path: Path, ro
         ("names: [a]\ntrain: 7", "no images"),
     ],
 )
-def test_a_yaml_that_builds_objects_or_says_nothing_is_refused(tmp_path: Path, text: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_yaml_that_builds_objects_or_says_nothing_is_refused(
+    tmp_path: Path, text: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data.yaml").write_text(text)
     with pytest.raises(InputError, match=why):

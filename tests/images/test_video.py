@@ -36,10 +36,19 @@ def number_of(pixels: NDArray[np.uint8]) -> int:
     return sum(1 << bit for bit, v in enumerate(centres) if v > 128)
 
 
-def write(path: Path, times: list[int], *, codec: str = "libx264", start: int = 0, frames: list[NDArray[np.uint8]] | None = None) -> Path:
+def write(
+    path: Path,
+    times: list[int],
+    *,
+    codec: str = "libx264",
+    start: int = 0,
+    frames: list[NDArray[np.uint8]] | None = None,
+) -> Path:
     """Encode frames at the given milliseconds; with B-frames and a key frame every twelve."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=30, options={"g": "12", "bf": "2"} if codec == "libx264" else {"g": "12"})
+        stream = container.add_stream(
+            codec, rate=30, options={"g": "12", "bf": "2"} if codec == "libx264" else {"g": "12"}
+        )
         stream.height, stream.width = SIZE
         stream.pix_fmt = "yuv420p"
         stream.time_base = Fraction(1, 1000)
@@ -137,7 +146,7 @@ def test_folders_of_frames_are_sequences_in_natural_order(tmp_path: Path) -> Non
 
 def _scene(i: int, n: int) -> list[tuple[str, str, int, int, int, int]]:
     """What is on frame i: class, track, x, y, w, h; the truth before mistakes."""
-    return [("car", "a", 4 + i, 10, 20, 14), ("car", "b", 100 - i, 40, 20, 14), ("bus", "c", 40, 70, 30, 20)][: n]
+    return [("car", "a", 4 + i, 10, 20, 14), ("car", "b", 100 - i, 40, 20, 14), ("bus", "c", 40, 70, 30, 20)][:n]
 
 
 def test_mistakes_along_tracks_are_flagged_and_nothing_leaks_between_videos(tmp_path: Path) -> None:

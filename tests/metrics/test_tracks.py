@@ -11,16 +11,31 @@ import pytest
 from encord_active_widgets.metrics.tracks import sequence_metrics, track_metrics
 
 SCHEMA = {
-    "item_id": pl.String, "group": pl.String, "frame": pl.Int32, "class_name": pl.String, "track_id": pl.String,
-    "x": pl.Float64, "y": pl.Float64, "w": pl.Float64, "h": pl.Float64, "angle": pl.Float64, "area": pl.Float64,
-}  # fmt: skip
+    "item_id": pl.String,
+    "group": pl.String,
+    "frame": pl.Int32,
+    "class_name": pl.String,
+    "track_id": pl.String,
+    "x": pl.Float64,
+    "y": pl.Float64,
+    "w": pl.Float64,
+    "h": pl.Float64,
+    "angle": pl.Float64,
+    "area": pl.Float64,
+}
 
 
 def frame(rows: list[tuple[object, ...]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA, orient="row").with_row_index("row")
 
 
-def track(sizes: list[tuple[float, float]], *, angle: list[float | None] | None = None, track_id: str | None = "t", group: str = "v") -> list[tuple[object, ...]]:
+def track(
+    sizes: list[tuple[float, float]],
+    *,
+    angle: list[float | None] | None = None,
+    track_id: str | None = "t",
+    group: str = "v",
+) -> list[tuple[object, ...]]:
     return [
         (f"{group}{i}", group, i, "car", track_id, 10.0, 10.0, w, h, None if angle is None else angle[i], w * h)
         for i, (w, h) in enumerate(sizes)
@@ -64,7 +79,9 @@ def test_a_track_that_goes_on_under_a_new_name_is_broken_there() -> None:
 def test_boxes_without_tracks_are_missed_on_the_frame_between() -> None:
     rows = [r for r in track([(40, 20)] * 7, track_id=None) if r[2] != 3]
     objects = frame(rows)
-    items = pl.DataFrame({"item_id": [f"v{i}" for i in range(7)], "group": "v", "frame": pl.Series(range(7), dtype=pl.Int32)})
+    items = pl.DataFrame(
+        {"item_id": [f"v{i}" for i in range(7)], "group": "v", "frame": pl.Series(range(7), dtype=pl.Int32)}
+    )
     assert sequence_metrics(items, objects)["missing_objects"].to_list() == [0, 0, 0, 1, 0, 0, 0]
 
 
@@ -72,11 +89,21 @@ def test_the_order_of_rows_changes_nothing_and_many_rows_take_seconds() -> None:
     rng = np.random.default_rng(0)
     n = 200_000
     objects = pl.DataFrame(
-        {"row": np.arange(n, dtype=np.uint32), "item_id": [f"i{k // 20}" for k in range(n)], "group": [f"v{k // 2000}" for k in range(n)],
-         "frame": (np.arange(n) // 20 % 100).astype(np.int32), "class_name": rng.choice(["a", "b"], n),
-         "track_id": [f"t{k % 20}" for k in range(n)], "x": rng.uniform(0, 900, n), "y": rng.uniform(0, 900, n),
-         "w": rng.uniform(5, 90, n), "h": rng.uniform(5, 90, n), "angle": np.zeros(n), "area": rng.uniform(20, 900, n)}
-    )  # fmt: skip
+        {
+            "row": np.arange(n, dtype=np.uint32),
+            "item_id": [f"i{k // 20}" for k in range(n)],
+            "group": [f"v{k // 2000}" for k in range(n)],
+            "frame": (np.arange(n) // 20 % 100).astype(np.int32),
+            "class_name": rng.choice(["a", "b"], n),
+            "track_id": [f"t{k % 20}" for k in range(n)],
+            "x": rng.uniform(0, 900, n),
+            "y": rng.uniform(0, 900, n),
+            "w": rng.uniform(5, 90, n),
+            "h": rng.uniform(5, 90, n),
+            "angle": np.zeros(n),
+            "area": rng.uniform(20, 900, n),
+        }
+    )
     start = time.perf_counter()
     found = track_metrics(objects)
     assert time.perf_counter() - start < 20

@@ -110,9 +110,7 @@ def test_a_failure_in_the_background_is_told_not_swallowed(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     p = ea.Project.from_folder(pictures, tmp_path / "p.eaw")
-    monkeypatch.setattr(
-        "encord_active_widgets.pixel_stage.run", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
-    )
+    monkeypatch.setattr("encord_active_widgets.pixel_stage.run", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     job = p.compute(background=True)
     with pytest.raises(OSError, match="disk full"):
         job.wait(60)

@@ -26,9 +26,27 @@ def cells(tmp_path: Path) -> ea.Project:
     for name, classes in CELLS.items():
         Image.new("RGB", (60, 40), (200, 90, 90)).save(tmp_path / name)
         rows += [
-            {"path": str(tmp_path / name), "class_name": c, "x": 10.0 * i, "y": 5.0, "w": 8.0, "h": 6.0, "annotator": "ann"}
+            {
+                "path": str(tmp_path / name),
+                "class_name": c,
+                "x": 10.0 * i,
+                "y": 5.0,
+                "w": 8.0,
+                "h": 6.0,
+                "annotator": "ann",
+            }
             for i, c in enumerate(classes)
-        ] or [{"path": str(tmp_path / name), "class_name": None, "x": None, "y": None, "w": None, "h": None, "annotator": None}]
+        ] or [
+            {
+                "path": str(tmp_path / name),
+                "class_name": None,
+                "x": None,
+                "y": None,
+                "w": None,
+                "h": None,
+                "annotator": None,
+            }
+        ]
     return ea.Project.from_frame(pl.DataFrame(rows), tmp_path / "p.eaw")
 
 
@@ -121,7 +139,9 @@ def test_notes_are_a_column_that_can_be_searched(cells: ea.Project) -> None:
 
 
 def test_labels_are_added_once_to_images_that_are_there(cells: ea.Project, tmp_path: Path) -> None:
-    more = pl.DataFrame({"path": ["a.png", "c.png", "zz.png"], "class_name": "P", "x": 1.0, "y": 1.0, "w": 2.0, "h": 2.0})
+    more = pl.DataFrame(
+        {"path": ["a.png", "c.png", "zz.png"], "class_name": "P", "x": 1.0, "y": 1.0, "w": 2.0, "h": 2.0}
+    )
     before = cells.objects.ids.to_list()
     assert cells.add_labels(more).labels == 2
     assert cells.add_labels(more).labels == 0
@@ -133,8 +153,15 @@ def test_labels_are_added_once_to_images_that_are_there(cells: ea.Project, tmp_p
     with pytest.raises(InputError, match="None of the 1 images"):
         cells.add_labels(pl.DataFrame({"path": ["q.png"], "class_name": "P", "x": 1.0, "y": 1.0, "w": 2.0, "h": 2.0}))
     file = tmp_path / "more.json"
-    file.write_text(json.dumps({"images": [{"id": 1, "file_name": "b.png"}], "categories": [{"id": 5, "name": "N"}],
-                                "annotations": [{"id": 1, "image_id": 1, "category_id": 5, "bbox": [1, 1, 1, 1]}]}))  # fmt: skip
+    file.write_text(
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": "b.png"}],
+                "categories": [{"id": 5, "name": "N"}],
+                "annotations": [{"id": 1, "image_id": 1, "category_id": 5, "bbox": [1, 1, 1, 1]}],
+            }
+        )
+    )
     assert cells.add_labels(file).labels == 1
     by_id = pl.DataFrame({"item_id": cells.ids[2], "class_name": ["M"]})
     assert cells.add_labels(by_id).labels == 1
@@ -179,14 +206,29 @@ def test_a_frame_with_wrong_types_is_mended_or_listed(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
     path = str(tmp_path / "a.png")
     frame = pl.DataFrame(
-        {"path": [path] * 5, "class_name": [1, 2, 3, 4, 5], "x": ["1", "x", "3", "4", "inf"], "y": [1] * 5, "w": [2] * 5,
-         "h": [2, 2, -2, 2, 2]}
-    )  # fmt: skip
+        {
+            "path": [path] * 5,
+            "class_name": [1, 2, 3, 4, 5],
+            "x": ["1", "x", "3", "4", "inf"],
+            "y": [1] * 5,
+            "w": [2] * 5,
+            "h": [2, 2, -2, 2, 2],
+        }
+    )
     p = ea.Project.from_frame(frame, tmp_path / "p.eaw")
     assert p.objects.df.select("class_name", "x").rows() == [("1", 1.0), ("4", 4.0)]
     assert p.problems.height == 3
-    bad = pl.DataFrame({"path": [path] * 4, "points": pl.Series([[1, 2, 3], [1, 2, 3, 4, 5, 6], [1, 2, 3, 4], [1, 2, 3, 4, 5, float("nan")]], dtype=pl.List(pl.Float64), strict=False),
-                        "kind": ["polygon", "polygon", "polygon", "blob"]})  # fmt: skip
+    bad = pl.DataFrame(
+        {
+            "path": [path] * 4,
+            "points": pl.Series(
+                [[1, 2, 3], [1, 2, 3, 4, 5, 6], [1, 2, 3, 4], [1, 2, 3, 4, 5, float("nan")]],
+                dtype=pl.List(pl.Float64),
+                strict=False,
+            ),
+            "kind": ["polygon", "polygon", "polygon", "blob"],
+        }
+    )
     q = ea.Project.from_frame(bad, tmp_path / "q.eaw")
     assert len(q.objects) == 1
     assert q.problems.height == 3
@@ -194,8 +236,20 @@ def test_a_frame_with_wrong_types_is_mended_or_listed(tmp_path: Path) -> None:
 
 def test_annotators_are_told_apart(cells: ea.Project, tmp_path: Path) -> None:
     path = str(tmp_path / "b.png")
-    cells.add_labels(pl.DataFrame({"path": [path] * 2, "class_name": ["RBC", "X"], "x": [30.0, 20.0], "y": 5.0, "w": 8.0,
-                                   "h": 6.0, "annotator": "bob", "seconds": [10.0, 30.0]}))  # fmt: skip
+    cells.add_labels(
+        pl.DataFrame(
+            {
+                "path": [path] * 2,
+                "class_name": ["RBC", "X"],
+                "x": [30.0, 20.0],
+                "y": 5.0,
+                "w": 8.0,
+                "h": 6.0,
+                "annotator": "bob",
+                "seconds": [10.0, 30.0],
+            }
+        )
+    )
     table = cells.annotators()
     assert table.select("annotator", "labels", "items", "classes").rows() == [("ann", 4, 2, 2), ("bob", 2, 1, 2)]
     assert table.select("seconds_total", "seconds_median", "labels_per_hour").rows()[1] == (40.0, 20.0, 180.0)
@@ -209,8 +263,13 @@ def test_annotators_are_told_apart(cells: ea.Project, tmp_path: Path) -> None:
 
 def test_a_seed_divides_the_same_way_and_no_group_is_torn_apart(shared_data: Path, tmp_path: Path) -> None:
     files = sorted((shared_data / "cifar10_test").rglob("*.jp*g"))[::10]
-    frame = pl.DataFrame({"path": map(str, files), "class_name": [f.parent.name for f in files],
-                          "group": [f"v{i // 7}" for i in range(len(files))]})  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "path": map(str, files),
+            "class_name": [f.parent.name for f in files],
+            "group": [f"v{i // 7}" for i in range(len(files))],
+        }
+    )
     p = ea.Project.from_frame(frame, tmp_path / "p.eaw")
     p.items.split(train=0.7, val=0.2, test=0.1, seed=3)
     first = p.df["split"]
@@ -225,7 +284,9 @@ def test_a_seed_divides_the_same_way_and_no_group_is_torn_apart(shared_data: Pat
     assert counts.min() >= 40
     assert ea.open(p.path).df["split"].equals(groups["split"])
     p.filter(pl.col("class_name") == "cat").split(train=1, val=0, test=0)
-    assert (p.df.filter(pl.col("class_name") != "cat")["split"] == groups.filter(pl.col("class_name") != "cat")["split"]).all()
+    assert (
+        p.df.filter(pl.col("class_name") != "cat")["split"] == groups.filter(pl.col("class_name") != "cat")["split"]
+    ).all()
 
 
 def test_objects_are_shared_out_by_class(shared_data: Path, tmp_path: Path) -> None:
