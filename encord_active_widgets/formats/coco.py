@@ -35,6 +35,9 @@ OWN = "encord_active_widgets"
 """The key of an annotation under which `to_coco` keeps shapes that COCO has no words for."""
 _SHOWN_FAULTS_PER_REASON = 1000
 _ANNOTATION_KEYS = ("image_id", "category_id", "bbox", "segmentation", "keypoints", "id", "track_id", OWN)
+_KEPT = ("id", "track_id")
+_IMAGE_KEYS = ("id", "file_name", "width", "height")
+_KEPT_OF_IMAGES = ("id", "width", "height")
 _LEAST_RING_NUMBERS = 6
 _SHOWN_CHARS = 80
 
@@ -65,15 +68,15 @@ def read_coco(annotations: str | os.PathLike[str], *, images: str | os.PathLike[
     file = existing(Path(annotations), "annotation file")
     folder = existing(Path(images), "image folder") if images is not None else None
     text = JsonText(file)
-    members = text.members()
+    members, arrays = text.members({"images": (_IMAGE_KEYS, _KEPT_OF_IMAGES), "annotations": (_ANNOTATION_KEYS, _KEPT)})
     for key in ("images", "annotations", "categories"):
         start, end = members.get(key, (0, 0))
         empty = text.text(start, end).strip() in ("", "null")
         if (key == "images" and empty) or (not empty and text.bytes[start] != ord("[")):
             raise InputError(f'"{file}" has no list "{key}".', "Expected the COCO instances format.")
     if folder is None:
-        folder = _image_folder(file, text, members["images"])
-    reader = _Reader(text, members, folder)
+        folder = _image_folder(file, text, arrays["images"])
+    reader = _Reader(text, members, arrays, folder)
     items, sizes = reader.items()
     if items.is_empty():
         raise InputError(f'"{file}" names no image that can be used.', "Check its list of images.")
@@ -90,10 +93,9 @@ def read_coco(annotations: str | os.PathLike[str], *, images: str | os.PathLike[
     )
 
 
-def _image_folder(file: Path, text: JsonText, span: tuple[int, int]) -> Path:
+def _image_folder(file: Path, text: JsonText, rows: Rows) -> Path:
     """Guess where the images lie: beside the file, in `images`."""
-    first = text.rows(span, ["file_name"])
-    names = [n for n in text.objects(first.start["file_name"][:1], first.end["file_name"][:1]) if isinstance(n, str)]
+    names = [n for n in text.strings(rows.start["file_name"][:1], rows.end["file_name"][:1]) if n]
     for folder in (file.parent / "images", file.parent):
         if folder.is_dir() and (not names or (folder / names[0]).exists()):
             return folder
@@ -103,8 +105,11 @@ def _image_folder(file: Path, text: JsonText, span: tuple[int, int]) -> Path:
 class _Reader:
     """One file: what its annotations become, and what had to be left out."""
 
-    def __init__(self, text: JsonText, members: dict[str, tuple[int, int]], folder: Path) -> None:
+    def __init__(
+        self, text: JsonText, members: dict[str, tuple[int, int]], arrays: dict[str, Rows], folder: Path
+    ) -> None:
         self._text = text
+        self._arrays = arrays
         self._members = members
         self._folder = folder
         self._file = str(text.file)
@@ -137,11 +142,9 @@ class _Reader:
     def items(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return the images in the file's order, and their sizes as it states them."""
         text = self._text
-        rows = text.rows(
-            self._members["images"], ["id", "file_name", "width", "height"], kept=["id", "width", "height"]
-        )
+        rows = self._arrays["images"]
         n = len(rows)
-        names = text.objects(rows.start["file_name"], rows.end["file_name"])
+        names = text.strings(rows.start["file_name"], rows.end["file_name"])
         ids = self._keys(rows, "id")
         bad = ids.is_null().to_numpy() | np.array([not isinstance(name, str) for name in names], bool)
         self._note("images", bad, "it has no id and file_name", "add both")
@@ -151,7 +154,7 @@ class _Reader:
         self._note("images", again, "its id was used before", "give every image its own id")
         good = ~(bad | odd | again)
         chosen = np.flatnonzero(good)
-        uris, climbing = within(os.fspath(self._folder), [names[i] for i in chosen.tolist()])
+        uris, climbing = within(os.fspath(self._folder), [names[i] or "" for i in chosen.tolist()])
         self.faults.extend(climbing)
         address: list[str | None] = [None] * n
         for i, uri in zip(chosen.tolist(), uris, strict=True):
@@ -175,11 +178,9 @@ class _Reader:
 
     def labels(self) -> pl.DataFrame:
         """Return the annotations that can be used, in the file's order."""
-        text = self._text
-        start, end = self._members.get("annotations", (0, 0))
-        if end <= start or text.bytes[start] != ord("["):
+        if "annotations" not in self._arrays:
             return pl.DataFrame(schema={URI: pl.String, **{k: v for k, v in LABELS.columns.items() if k != "item_id"}})
-        rows = text.rows((start, end), _ANNOTATION_KEYS, kept=["id", "track_id"])
+        rows = self._arrays["annotations"]
         skipped = rows.broken.copy()
         self._note("annotations", skipped, "it is not an object", "remove it")
         image = self._images(rows, skipped)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,11 @@ _FIRST_ROWS = 65_536
 _GROWTH = 2
 _EXTRA_A_ROW = 64
 _SHOWN = 60
+
+
+Wanted = tuple[Sequence[str], Sequence[str]]
+"""The keys whose values are wanted, and those of them that stay in `extra` as well."""
+_NO_ARRAYS: Mapping[str, Wanted] = {}
 
 
 @dataclass
@@ -70,8 +75,13 @@ class JsonText:
             raise InputError(f'"{file}" is not UTF-8.', "Save it as UTF-8.")
         self._begin = 3 if self._map[:3] == _BOM else 0
 
-    def members(self) -> dict[str, tuple[int, int]]:
-        """Return where the values of the outermost object lie, by key; `arrays` may leave out their insides.
+    def members(self, arrays: Mapping[str, Wanted] = _NO_ARRAYS) -> tuple[dict[str, tuple[int, int]], dict[str, Rows]]:
+        """Return where the values of the outermost object lie, by key, and the rows of some arrays of objects.
+
+        Parameters
+        ----------
+        arrays : mapping
+            What to read of arrays, by their key: they are scanned only once.
 
         Raises
         ------
@@ -85,6 +95,7 @@ class JsonText:
         if at >= self.bytes.size or self.bytes[at] != ord("{"):
             raise self.error(at, "expected an object")
         found: dict[str, tuple[int, int]] = {}
+        rows: dict[str, Rows] = {}
         at = int(k.blank(self.bytes, at + 1))
         while at < self.bytes.size and self.bytes[at] != ord("}"):
             start = int(k.key_end(self.bytes, at))
@@ -92,7 +103,10 @@ class JsonText:
                 raise self.error(-start - 1)
             key = self.value(at, int(k.string_end(self.bytes, at)))
             start = int(k.blank(self.bytes, start))
-            end = int(k.value_end(self.bytes, start, k.WORDS, stack))
+            if key in arrays and start < self.bytes.size and self.bytes[start] == ord("["):
+                rows[key], end = self._rows(start, *arrays[key])
+            else:
+                end = int(k.value_end(self.bytes, start, k.WORDS, stack))
             if end < 0:
                 raise self.error(-end - 1)
             found[key] = (start, end)
@@ -108,7 +122,7 @@ class JsonText:
         rest = int(k.blank(self.bytes, at + 1))
         if rest < self.bytes.size:
             raise self.error(rest, "there is more after the end")
-        return found
+        return found, rows
 
     def value(self, start: int, end: int) -> Any:
         """Read one value as Python objects.
@@ -127,52 +141,50 @@ class JsonText:
         """Return a piece of the file as it stands."""
         return self._map[start:end].decode("utf-8", "replace")
 
-    def rows(self, span: tuple[int, int], keys: Sequence[str], *, kept: Sequence[str] = ()) -> Rows:
-        """Read an array of objects.
-
-        Parameters
-        ----------
-        span : tuple of int
-            Where the array lies.
-        keys : sequence of str
-            The keys whose values are wanted.
-        kept : sequence of str
-            Those of them that stay in `extra` as well.
-        """
+    def _rows(self, start: int, keys: Sequence[str], kept: Sequence[str] = ()) -> tuple[Rows, int]:
+        """Read the array of objects at `start`; returns its rows and the place after it."""
         from . import json_kernels as k
 
         flat = np.frombuffer("".join(keys).encode(), np.uint8)
         offsets = np.cumsum([0, *(len(key.encode()) for key in keys)], dtype=np.int64)
         keep = np.array([key in kept for key in keys], np.uint8)
         stack = np.zeros(k.DEEPEST, np.uint8)
-        at = int(k.blank(self.bytes, span[0] + 1))
+        at = int(k.blank(self.bytes, start + 1))
+        empty = at < self.bytes.size and self.bytes[at] == ord("]")
         room = _FIRST_ROWS
         extra_room = room * _EXTRA_A_ROW
         parts: list[tuple[NDArray[np.int64], bytes]] = []
-        while at < span[1] - 1:
+        while not empty:
             spans = np.empty((room, 2 * len(keys)), np.int64)
             extra = np.empty(extra_room, np.uint8)
             status, n, at, used = k.objects(self.bytes, at, flat, offsets, keep, spans, extra, k.WORDS, stack)
             if status == k.BROKEN:
                 raise self.error(int(at))
             if n:
-                parts.append((spans[:n].copy(), extra[:used].tobytes()))
+                parts.append((spans[:n], extra[:used].tobytes()))
             elif status == k.FULL:
                 extra_room *= 4
             if status == k.DONE:
                 break
             room *= _GROWTH
             extra_room *= _GROWTH
-        spans = np.concatenate([p[0] for p in parts]) if parts else np.empty((0, 2 * len(keys)), np.int64)
-        broken = spans[:, 0] < 0
-        spans[broken] = 0
         texts = [_pieces(data) for _, data in parts]
-        return Rows(
-            {key: np.ascontiguousarray(spans[:, 2 * i]) for i, key in enumerate(keys)},
-            {key: np.ascontiguousarray(spans[:, 2 * i + 1]) for i, key in enumerate(keys)},
+        tables = [spans for spans, _ in parts]
+        del parts
+        n = sum(map(len, tables))
+        broken = np.concatenate([t[:, 0] < 0 for t in tables]) if tables else np.zeros(0, bool)
+        columns = [
+            np.concatenate([t[:, i] for t in tables]) if n else np.zeros(0, np.int64) for i in range(2 * len(keys))
+        ]
+        for column in columns if broken.any() else []:
+            column[broken] = 0
+        found = Rows(
+            {key: columns[2 * i] for i, key in enumerate(keys)},
+            {key: columns[2 * i + 1] for i, key in enumerate(keys)},
             pl.concat(texts) if texts else pl.Series([], dtype=pl.String),
             broken,
         )
+        return found, int(at) + empty
 
     # -- values -------------------------------------------------------------------------------
 
@@ -282,6 +294,22 @@ class JsonText:
         except (ValueError, OverflowError):
             return float("nan")
 
+    def strings(self, start: Longs, end: Longs) -> list[str | None]:
+        """Read one text a row; None where the value is something else."""
+        from . import json_kernels as k
+
+        sizes = np.maximum(end - start, 0)
+        out = np.zeros(int(sizes.sum()) + start.size, np.uint8)
+        plain = np.zeros(start.size, np.uint8)
+        used = int(k.plain_strings(self.bytes, start, end, out, plain))
+        texts: list[Any] = _pieces(out[:used].tobytes()).to_list() if start.size else []
+        for i in np.flatnonzero(plain == 0).tolist():
+            value = _loaded(self._map[start[i] : end[i]]) if end[i] > start[i] else None
+            texts[i] = value if isinstance(value, str) else None
+        for i in np.flatnonzero((plain == 1) & (sizes == 2)).tolist():
+            texts[i] = ""
+        return texts
+
     def objects(self, start: Longs, end: Longs) -> list[Any]:
         """Read one value a row as Python objects; None where it is absent or broken."""
         return [_loaded(self._map[a:b]) if b > a else None for a, b in zip(start.tolist(), end.tolist(), strict=True)]
@@ -303,10 +331,17 @@ def _loaded(data: bytes) -> Any:
         return None
 
 
+def _decoded(piece: bytes) -> str | None:
+    try:
+        return piece.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
 def _pieces(data: bytes) -> pl.Series:
     """Cut text at its zero bytes, one piece a row; null where a row has none or it is not UTF-8."""
     try:
         pieces = pl.Series([data[:-1].decode("utf-8")]).str.split("\0").explode()
     except UnicodeDecodeError:
-        pieces = pl.Series(data[:-1].split(b"\0"), dtype=pl.Binary).cast(pl.String, strict=False)
+        pieces = pl.Series([_decoded(piece) for piece in data[:-1].split(b"\0")], dtype=pl.String)
     return pieces.set(pieces == "", None)

@@ -464,6 +464,30 @@ def ragged(
 
 
 @kernel
+def plain_strings(text: Bytes, starts: Longs, ends: Longs, out: Bytes, plain: Bytes) -> int:
+    """Copy the insides of texts without escapes to `out`, each followed by a zero; returns how much is used.
+
+    `plain` tells which rows are such texts; the others have a zero alone.
+    """
+    used = 0
+    for row in range(len(starts)):
+        first, last = starts[row] + 1, ends[row] - 1
+        good = last >= first and text[first - 1] == 34
+        if good:
+            for at in range(first, last):
+                if text[at] == 92:
+                    good = False
+                    break
+        plain[row] = 1 if good else 0
+        if good:
+            out[used : used + last - first] = text[first:last]
+            used += last - first
+        out[used] = 0
+        used += 1
+    return used
+
+
+@kernel
 def cells(text: Bytes, starts: Longs, sizes: NDArray[np.int16], out: NDArray[np.uint8]) -> None:
     """Copy short pieces of text into rows of equal length, filled up with zeros."""
     for row in range(len(starts)):
