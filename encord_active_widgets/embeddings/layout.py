@@ -254,7 +254,8 @@ def _optimise(
     if len(edges.weights) == 0:
         return start
     # An edge pulls once in `period` epochs; those too weak to pull at all are left out.
-    period = edges.weights.max() / edges.weights
+    with np.errstate(over="ignore"):  # of an edge next to nothing: it is left out below
+        period = edges.weights.max() / edges.weights
     strong = period <= epochs
     starts = np.concatenate([[0], np.cumsum(strong)])[edges.starts]
     tails, period = edges.tails[strong], period[strong].astype(np.float32)

@@ -46,7 +46,7 @@ _QUALITY = _spec(
     "Class quality",
     "quality",
     "share of the nearest 15 that have the same class, each weighted by 1 / (cosine distance + 0.001) and "
-    "by 1 / (size of its class)",
+    "by 1 / √(size of its class)",
     "",
     _UNIT,
     "low = the neighbours say another class",
