@@ -15,7 +15,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 export CHROMIUM
 PYTEST_ARGS ?=
 
-.PHONY: help setup browser bundle demo test lint format types js unit e2e bench docs build clean
+.PHONY: help setup browser bundle demo test lint format types js unit e2e bench fuzz docs build clean
 
 help:  ## show this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -81,6 +81,12 @@ $(STAMPS)/bench: $(STAMPS)/python
 
 bench: setup $(STAMPS)/bench  ## speed and size as ratios to peers and limits; ONLY=name runs one
 	nice -n 5 $(BIN)/python benchmarks/run.py $(ONLY)
+
+FUZZ_SECONDS ?= 120
+fuzz: $(STAMPS)/python  ## fuzz the readers of labels by coverage; FUZZ_SECONDS=120 each
+	@for kind in coco voc yolo yaml frame; do \
+	  $(BIN)/python tests/fuzz_readers.py $$kind -max_total_time=$(FUZZ_SECONDS) -verbosity=0 || exit 1; \
+	done
 
 docs: setup  ## refresh the generated parts of README.md: the metrics table and the screenshot
 	$(BIN)/python tests/readme_tables.py --write >/dev/null

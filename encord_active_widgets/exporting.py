@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from .view import View
 
 IMAGE_MODES = ("reference", "copy", "link")
-FORMATS = ("coco", "yolo", "voc", "csv", "parquet")
 _TABLES = ("csv", "parquet")
-_NEAR_PX = 1e-6
+_NO_SPLIT = "rest"
 _FRAME_SUFFIX = ".png"
 
 
@@ -91,6 +90,8 @@ def export(
     if items.is_empty():
         raise InputError("The view holds no items: there is nothing to write.", "Check its filter.")
     project = view.project
+    if kind == "lists":
+        return _lists(project, items, target)
     target.parent.mkdir(parents=True, exist_ok=True)
     items = items.with_columns(pl.Series("file_name", file_names(project, items[URI].to_list()), dtype=pl.String))
     if kind == "coco":
@@ -222,6 +223,16 @@ def _yolo(
     if objects.height < labels.height:
         notes.append(f"{labels.height - objects.height:,} classes of whole images are not written")
     return notes
+
+
+def _lists(project: Project, items: pl.DataFrame, target: Path) -> Exported:
+    """Write the addresses of each split as a text file."""
+    target.mkdir(parents=True, exist_ok=True)
+    split = pl.col(SPLIT).fill_null(_NO_SPLIT) if SPLIT in items.columns else pl.lit(_NO_SPLIT)
+    for (name,), part in items.group_by(split.alias(SPLIT), maintain_order=True):
+        lines = [resolve_address(uri, project._bases) for uri in part[URI]]
+        (target / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return Exported(target, items.height, 0)
 
 
 def _table(view: View, kind: str, target: Path, *, verify: bool) -> Exported:

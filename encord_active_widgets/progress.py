@@ -18,7 +18,7 @@ def shown(job: Job, *, quiet: bool = False) -> Iterator[None]:
         return
     from tqdm.auto import tqdm
 
-    bar = tqdm(total=0, desc=job.title, unit="image", delay=_SHOWN_AFTER_S, dynamic_ncols=True)
+    bar = tqdm(total=0, desc=job.title, unit="", delay=_SHOWN_AFTER_S, dynamic_ncols=True)
 
     def update(job: Job) -> None:
         if bar.desc.removesuffix(": ") != job.stage:

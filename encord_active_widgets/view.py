@@ -325,6 +325,12 @@ class View:
 
         return export(self, "voc", path, images=images, verify=verify)
 
+    def to_lists(self, folder: str | os.PathLike[str]) -> Exported:
+        """Write the addresses of each split to `<split>.txt`, one a line; items without one to `rest.txt`."""
+        from .exporting import export
+
+        return export(self, "lists", folder)
+
     def to_csv(self, path: str | os.PathLike[str], *, verify: bool = False) -> Exported:
         """Write `df` as CSV; lists are written as JSON text."""
         from .exporting import export

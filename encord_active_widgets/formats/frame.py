@@ -31,7 +31,7 @@ from .source import Fault, Source, as_polars
 BOX_COLUMNS = ("x", "y", "w", "h")
 _SHAPES = ("points", "rle", "mask")
 _MINE = (*GEOMETRY, "mask", "kind", CLASS_NAME, "track_id", "annotator", "seconds")
-_TEXTS = (CLASS_NAME, "track_id", "annotator", "source", "extra")
+_TEXTS = (CLASS_NAME, "kind", "track_id", "annotator", "source", "extra")
 _RENAMED_SUFFIX = "_source"
 _LEAST_NUMBERS = {KIND_POLYGON: 6, KIND_POLYLINE: 4, KIND_POINT: 2, KIND_KEYPOINTS: 2}
 
@@ -127,7 +127,7 @@ def label_columns(data: pl.DataFrame) -> tuple[pl.DataFrame, list[Fault]]:
     frame = data.with_row_index("row")
     bad: dict[int, tuple[str, str]] = {}
     frame = _numbers(frame, bad)
-    frame = _texts(frame)
+    frame = _typed(_texts(frame), bad)
     if "mask" in frame.columns:
         frame = _masks(frame, bad)
     if "points" in frame.columns:
@@ -147,10 +147,7 @@ def _numbers(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFra
         if name not in frame.columns:
             continue
         before = frame[name]
-        try:
-            after = before.cast(pl.Float64, strict=False)
-        except pl.exceptions.PolarsError:
-            after = pl.repeat(None, before.len(), dtype=pl.Float64, eager=True)
+        after = _cast(before, pl.Float64)
         wrong = (after.is_null() & before.is_not_null()) | (~(after.abs() <= MOST_PX)).fill_null(value=False)
         if before.dtype.is_float():
             # How pandas says "nothing": a row without any box is an image without labels.
@@ -160,9 +157,33 @@ def _numbers(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFra
         for row in frame["row"].filter(wrong):
             bad.setdefault(row, (f'"{name}" is no finite number ({str(before[row])[:40]})', "give it in pixels"))
         frame = frame.with_columns(after.alias(name))
-    for name in ("mask_h", "mask_w"):
-        if name in frame.columns:
-            frame = frame.with_columns(pl.col(name).cast(pl.Int32, strict=False))
+    return frame
+
+
+def _cast(column: pl.Series, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    """Cast a column; what cannot be cast, value or type, becomes null."""
+    try:
+        return column.cast(dtype, strict=False)
+    except (pl.exceptions.PolarsError, TypeError):
+        return pl.repeat(None, column.len(), dtype=dtype, eager=True).alias(column.name)
+
+
+def _typed(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
+    """Bring the columns that are neither coordinates nor texts to their types; list what does not fit."""
+    for name in ("mask_h", "mask_w", "rings", "holes", "visibility"):
+        if name not in frame.columns:
+            continue
+        before = frame[name]
+        after = _cast(before, LABELS.columns[name])
+        for row in frame["row"].filter(after.is_null() & before.is_not_null()):
+            bad.setdefault(row, (f'"{name}" is not {LABELS.columns[name]}', "see the columns of p.objects.df"))
+        frame = frame.with_columns(after.alias(name))
+    if "rle" in frame.columns and frame.schema["rle"] != pl.Binary:
+        texts = frame["rle"].cast(pl.Binary) if frame.schema["rle"] == pl.String else None
+        for row in frame["row"].filter(frame["rle"].is_not_null()) if texts is None else []:
+            bad.setdefault(row, ('"rle" is neither text nor bytes', "give COCO's compressed counts"))
+        none = pl.repeat(None, frame.height, dtype=pl.Binary, eager=True)
+        frame = frame.with_columns((none if texts is None else texts).alias("rle"))
     return frame
 
 
@@ -173,7 +194,7 @@ def _texts(frame: pl.DataFrame) -> pl.DataFrame:
             text = (
                 pl.Series(name, [None if v is None else str(v) for v in column], dtype=pl.String)
                 if column.dtype == pl.Object or column.dtype.is_nested()
-                else column.cast(pl.String)
+                else _cast(column, pl.String)
             )
             frame = frame.with_columns(text)
     return frame
@@ -280,6 +301,7 @@ def _judged(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFram
         few = np.array([sizes[i] < _LEAST_NUMBERS.get(k, 0) for i, k in enumerate(frame["kind"])], bool)
         for row in np.flatnonzero((sizes % 2 == 1) | odd | few).tolist():
             bad.setdefault(row, ("its points are too few, an odd count, or not finite", "give x, y pairs in pixels"))
+        _judge_parts(frame, sizes, bad)
         good = ~((sizes % 2 == 1) | odd)
         bounds = bounds_of_points(values[np.repeat(good, sizes)], np.where(good, sizes, 0))
     if "rle" in frame.columns:
@@ -292,6 +314,26 @@ def _judged(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFram
     return frame
 
 
+def _judge_parts(frame: pl.DataFrame, sizes: np.ndarray[Any, Any], bad: dict[int, tuple[str, str]]) -> None:
+    """List rings, holes and visibilities that do not fit the points."""
+    for name, remedy in (
+        ("rings", "give the number of vertices of each part"),
+        ("visibility", "give one number a point"),
+        ("holes", "give places in rings"),
+    ):
+        if name not in frame.columns:
+            continue
+        lists_of = frame[name]
+        if name == "holes":
+            parts = frame["rings"].list.len() if "rings" in frame.columns else pl.repeat(1, frame.height, eager=True)
+            wrong = lists_of.list.max() >= parts.fill_null(1)
+        else:
+            held = lists_of.list.sum() if name == "rings" else lists_of.list.len()
+            wrong = held.cast(pl.Int64) * 2 != pl.Series(sizes)
+        for row in frame["row"].filter(wrong.fill_null(value=False) & lists_of.is_not_null()):
+            bad.setdefault(row, (f"its {name} do not fit its points", remedy))
+
+
 def _judge_masks(frame: pl.DataFrame, bounds: np.ndarray[Any, Any], bad: dict[int, tuple[str, str]]) -> None:
     from ..metrics import masks
 
@@ -300,7 +342,7 @@ def _judge_masks(frame: pl.DataFrame, bounds: np.ndarray[Any, Any], bad: dict[in
             continue
         try:
             height, width = frame["mask_h"][row], frame["mask_w"][row]
-            data = rle.encode("ascii", "replace") if isinstance(rle, str) else bytes(rle)
+            data = bytes(rle)
             masks.parse([data], height or 0, width or 0)
             bounds[row] = masks.bounds([data], height, width)[0]
         except (EawError, pl.exceptions.ColumnNotFoundError) as error:

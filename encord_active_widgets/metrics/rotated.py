@@ -119,7 +119,7 @@ def rotated_iou(a: F64, b: F64) -> F64:
         corners(a[i, 0], a[i, 1], a[i, 2], a[i, 3], a[i, 4], ring_a)
         corners(b[i, 0], b[i, 1], b[i, 2], b[i, 3], b[i, 4], ring_b)
         area_a, area_b = a[i, 2] * a[i, 3], b[i, 2] * b[i, 3]
-        least = min(min(a[i, 2], a[i, 3]), min(b[i, 2], b[i, 3]))
+        least = min(a[i, 2], a[i, 3], b[i, 2], b[i, 3])
         if least >= LEAST_SIDE_PX:  # thinner ones cover nothing: clipping by them is rounding alone
             both = min(convex_overlap(ring_a, ring_b), area_a, area_b)  # no side may be too short to clip by
             out[i] = min(both / (area_a + area_b - both), 1.0)

@@ -1,7 +1,8 @@
 """Objects along the frames of a video: what is missing, broken, swapped, covered or changed.
 
 Only rows with a video (`group`) and a `frame` take part; nothing is compared across videos.
-"Neighbouring" frames are consecutive frames that are there, whatever their numbers.
+"Neighbouring" frames are consecutive frames that are there, whatever their numbers. Objects of
+different frames are matched by the upright bounds of their boxes, turned ones included.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 
 WINDOW_FRAMES = 5
 """How far before and after an object's own frame its track is looked at."""
@@ -18,8 +20,13 @@ MATCH_IOU = 0.5
 """Overlap from which boxes of neighbouring frames are taken for one object."""
 SEEN_IOU = 0.3
 """Overlap from which a box on a frame explains one that is expected there."""
+SWAP_MARGIN = 0.1
+"""How much better another track must explain a box than its own: boxes are not drawn to the pixel."""
+PAIRS_AT_ONCE = 1 << 20
+"""Pairs of boxes compared in one go: about 200 MB."""
 
 _KEYS = ["group", "frame"]
+_BOUNDS = ["left", "top", "wide", "high"]
 _TRACK_METRICS = ("occlusion_risk", "shape_change", "broken_track", "inconsistent_class", "inconsistent_track")
 
 
@@ -47,20 +54,14 @@ def track_metrics(objects: pl.DataFrame, items: pl.DataFrame | None = None) -> p
           before, at the first object of a track; 1 - 1 / (gap + 1) where the track itself left out frames;
         - `inconsistent_class` = 1 - share of the track's objects that have this class;
         - `inconsistent_track` = IoU (from 0.5) with the best match of the same class on the frame before,
-          where that match has another track that goes on elsewhere, or this object's own track was elsewhere.
+          where that match has another track that goes on elsewhere, or this object's own track was elsewhere;
+          0 where the tracks explain the two frames as well (within 0.1): where the match lies closer to where
+          its own track goes on, or the step is the steady motion of three frames.
     """
-    plain = objects.with_columns(
-        pl.col("angle").cast(pl.Float64).fill_null(0.0),
-        pl.col("area").cast(pl.Float64),
-        pl.col("track_id").cast(pl.String),
-    )
-    frames = _frames(objects if items is None else items)
-    placed = plain.join(frames, on=_KEYS, how="inner", maintain_order="left")
+    placed = _placed(objects, _frames(objects if items is None else items))
     tracked = placed.filter(pl.col("track_id").is_not_null()).sort("group", "track_id", "at", "row")
-    along = _along(tracked)
-    out = objects.select("row").join(along, on="row", how="left", maintain_order="left")
-    swaps = _swaps(placed.filter(pl.col("track_id").is_not_null()))
-    out = out.join(swaps, on="row", how="left", maintain_order="left").join(
+    out = objects.select("row").join(_along(tracked), on="row", how="left", maintain_order="left")
+    out = out.join(_swaps(tracked), on="row", how="left", maintain_order="left").join(
         tracked.select("row", pl.lit(value=True).alias("tracked")), on="row", how="left", maintain_order="left"
     )
     zero = pl.when(pl.col("tracked")).then(pl.col("inconsistent_track").fill_null(0.0))
@@ -73,6 +74,27 @@ def _frames(items: pl.DataFrame) -> pl.DataFrame:
     """Return the frames of each video, numbered from 0: `group`, `frame`, `at`."""
     frames = items.select(_KEYS).drop_nulls().unique()
     return frames.with_columns((pl.col("frame").rank("dense").over("group").cast(pl.Int64) - 1).alias("at"))
+
+
+def _placed(objects: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
+    """Return the objects of videos: `at`, codes of video, class and track (`g`, `c`, `t`), bounds (`left` …)."""
+    plain = objects.with_columns(
+        pl.col("angle").cast(pl.Float64).fill_null(0.0),
+        pl.col("area").cast(pl.Float64),
+        pl.col("track_id").cast(pl.String),
+    )
+    placed = plain.join(frames, on=_KEYS, how="inner", maintain_order="left")
+    cos, sin = (getattr(pl.col("angle").radians(), name)().abs() for name in ("cos", "sin"))
+    wide, high = pl.col("w") * cos + pl.col("h") * sin, pl.col("w") * sin + pl.col("h") * cos
+    return placed.with_columns(
+        pl.col("group").rank("dense").cast(pl.Int64).alias("g"),
+        pl.col("class_name").fill_null("").rank("dense").cast(pl.Int64).alias("c"),
+        pl.col("track_id").rank("dense").cast(pl.Int64).alias("t"),
+        (pl.col("x") + pl.col("w") / 2 - wide / 2).alias("left"),
+        (pl.col("y") + pl.col("h") / 2 - high / 2).alias("top"),
+        wide.alias("wide"),
+        high.alias("high"),
+    )
 
 
 def _along(tracked: pl.DataFrame) -> pl.DataFrame:
@@ -90,7 +112,6 @@ def _along(tracked: pl.DataFrame) -> pl.DataFrame:
         _same_centre("own_w", "own_h", pl.col("own_w").median().over(over), pl.col("own_h").median().over(over)).alias(
             "usual"
         ),
-        (pl.col("frame") - pl.col("frame").shift(1).over(over)).alias("gap"),
         (pl.col("at") - pl.col("at").shift(1).over(over)).alias("skipped"),
         pl.len().over(over).alias("n"),
         (1 - pl.len().over([*over, "class_name"]) / pl.len().over(over)).alias("inconsistent_class"),
@@ -111,7 +132,11 @@ def _same_centre(w: str, h: str, other_w: pl.Expr, other_h: pl.Expr) -> pl.Expr:
     """Return the IoU of two rectangles laid on one centre."""
     common = pl.min_horizontal(pl.col(w), other_w) * pl.min_horizontal(pl.col(h), other_h)
     union = pl.col(w) * pl.col(h) + other_w * other_h - common
-    return pl.when(other_w.is_not_null()).then(common / union)
+    # Lines along an axis have no area: their lengths are compared.
+    sides = ((pl.col(w), other_w), (pl.col(h), other_h))
+    wide, high = (pl.min_horizontal(p, q) / pl.max_horizontal(p, q) for p, q in sides)
+    flat = wide.fill_nan(1.0) * high.fill_nan(1.0)
+    return pl.when(other_w.is_not_null()).then(pl.when(union > 0).then(common / union).otherwise(flat))
 
 
 def _occlusion(own: pl.DataFrame) -> pl.DataFrame:
@@ -140,50 +165,141 @@ def _occlusion(own: pl.DataFrame) -> pl.DataFrame:
 
 def _taken_over(own: pl.DataFrame) -> pl.DataFrame:
     """Find tracks that begin where another of the same class stopped a few frames before."""
-    starts = own.filter("first", pl.col("at") > 0).select(
-        "row", "group", "class_name", "track_id", "at", "x", "y", "w", "h"
-    )
     over = ["group", "track_id"]
-    last = pl.col("at") == pl.col("at").max().over(over)
-    ends = own.filter(last).select("group", "class_name", "track_id", "at", "x", "y", "w", "h")
-    pairs = starts.join(ends, on=["group", "class_name"], how="inner", suffix="_before").filter(
-        pl.col("at_before") < pl.col("at"),
-        pl.col("at") - pl.col("at_before") <= WINDOW_FRAMES,
-        pl.col("track_id") != pl.col("track_id_before"),
+    starts = own.filter(pl.col("at") == pl.col("at").min().over(over), pl.col("at") > 0)
+    ends = own.filter(pl.col("at") == pl.col("at").max().over(over))
+    value = np.zeros(starts.height)
+    for gap in range(1, WINDOW_FRAMES + 1):
+        i, _, iou = _pairs(starts, ends.with_columns(pl.col("at") + gap), ["g", "c", "at"], MATCH_IOU)
+        np.maximum.at(value, i, iou)
+    return starts.select("row", pl.Series("taken_over", value)).filter(pl.col("taken_over") > 0)
+
+
+def _swaps(tracked: pl.DataFrame) -> pl.DataFrame:
+    """Find objects that lie where another track was on the frame before, while both tracks go on.
+
+    Takes objects sorted by track and frame.
+    """
+    i, j, iou = _pairs(tracked, tracked.with_columns(pl.col("at") + 1), ["g", "at"], MATCH_IOU)
+    kind, track, group, at = (tracked[c].to_numpy() for c in ("c", "t", "g", "at"))
+    steady = _steady(tracked)
+    # What the tracks themselves explain: an object by its own past, a box by where its track goes on.
+    own, going = np.zeros(tracked.height), np.zeros(tracked.height)
+    same = track[i] == track[j]
+    np.maximum.at(own, i[same], iou[same])
+    np.maximum.at(going, j[same], iou[same])
+    alike = kind[i] == kind[j]
+    i, j, iou, same = i[alike], j[alike], iou[alike], same[alike]
+    best = np.lexsort((track[j], ~same, -iou, i))
+    best = best[_first(i[best])]
+    i, j, iou = i[best], j[best], iou[best]
+    moment = pl.DataFrame({"g": group, "t": track, "at": at, "steady": steady})
+    moment = moment.group_by("g", "t", "at").agg(pl.col("steady").max())
+    # Where each of the two tracks goes on or comes from; null where it does not.
+    asked = pl.DataFrame({"g": group[i], "t": track[j], "at": at[i], "u": track[i], "before": at[i] - 1})
+    asked = asked.join(moment, on=["g", "t", "at"], how="left", maintain_order="left").join(
+        moment.select("g", pl.col("t").alias("u"), pl.col("at").alias("before"), pl.lit(value=True).alias("was")),
+        on=["g", "u", "before"], how="left", maintain_order="left",
+    )  # fmt: skip
+    was = asked["was"].fill_null(value=False).to_numpy()
+    goes_on = asked["steady"].is_not_null().to_numpy()
+    motion = np.where(was, steady[i], asked["steady"].fill_null(0.0).to_numpy())
+    unexplained = iou > np.maximum(np.maximum(own[i], going[j]), motion) + SWAP_MARGIN
+    found = (track[i] != track[j]) & (was | goes_on) & unexplained
+    return pl.DataFrame({"row": tracked["row"].gather(i[found]), "inconsistent_track": iou[found]})
+
+
+def _steady(tracked: pl.DataFrame) -> F64:
+    """Return how well steady motion explains the step of a track to each object from the frame before.
+
+    The IoU of the object with where the two frames before lead, or of the box before with where this object
+    and the one after come from; the better of both, 0 where there are no three frames in a row.
+    """
+    over = ["g", "t"]
+    boxes = tracked.select(_BOUNDS).to_numpy()
+    at = tracked["at"].to_numpy()
+    step = tracked.select(
+        *(pl.int_range(pl.len()).shift(k).over(over).fill_null(-1).alias(f"k{k}") for k in (1, 2, -1)),
     )
-    iou = pairs.with_columns(_iou(pairs, "_before").alias("iou")).filter(pl.col("iou") >= MATCH_IOU)
-    return iou.group_by("row").agg(pl.col("iou").max().alias("taken_over"))
+    # Positions are counted within a track: rows of a track lie one after another.
+    has = {k: (step[f"k{k}"] >= 0).to_numpy() for k in (1, 2, -1)}
+    row = np.arange(tracked.height)
+    near = {k: np.where(has[k], row - k, row) for k in has}
+    right = {k: has[k] & (at[near[k]] == at - k) for k in has}
+    value = np.zeros(tracked.height)
+    led = right[1] & right[2]
+    value[led] = _iou(boxes[led], 2 * boxes[near[1][led]] - boxes[near[2][led]])
+    came = right[1] & right[-1]
+    back = _iou(boxes[near[1][came]], 2 * boxes[came] - boxes[near[-1][came]])
+    value[came] = np.maximum(value[came], back)
+    return value
 
 
-def _iou(pairs: pl.DataFrame, suffix: str) -> pl.Series:
-    """Return the IoU of each pair of axis-aligned boxes."""
-    a = pairs.select("x", "y", "w", "h").to_numpy().astype(np.float64)
-    b = pairs.select(f"{c}{suffix}" for c in "xywh").to_numpy().astype(np.float64)
+# -- pairs of boxes -------------------------------------------------------------------------------
+
+
+def _iou(a: F64, b: F64) -> F64:
+    """Return the IoU of each pair of upright boxes: left, top, width, height."""
     low = np.maximum(a[:, :2], b[:, :2])
     high = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
     common = np.clip(high - low, 0, None).prod(axis=1)
     union = a[:, 2:].prod(axis=1) + b[:, 2:].prod(axis=1) - common
-    return pl.Series(np.divide(common, union, out=np.zeros(len(a)), where=union > 0))
+    out: F64 = np.divide(common, union, out=np.zeros(len(a)), where=(union > 0) & (b[:, 2:] > 0).all(axis=1))
+    return out
 
 
-def _swaps(tracked: pl.DataFrame) -> pl.DataFrame:
-    """Find objects that lie where another track was on the frame before, while both tracks go on."""
-    columns = ["group", "class_name", "track_id", "at", "x", "y", "w", "h"]
-    now = tracked.select("row", *columns)
-    before = tracked.select(columns).with_columns(pl.col("at") + 1)
-    pairs = now.join(before, on=["group", "class_name", "at"], how="inner", suffix="_before")
-    pairs = pairs.with_columns(_iou(pairs, "_before").alias("iou")).filter(pl.col("iou") >= MATCH_IOU)
-    best = pairs.sort("row", "iou", descending=[False, True]).unique("row", keep="first", maintain_order=True)
-    other = best.filter(pl.col("track_id") != pl.col("track_id_before"))
-    # The other track goes on elsewhere on this frame, or this one was elsewhere on the frame before.
-    there = tracked.select("group", "track_id", "at").unique().with_columns(pl.lit(value=True).alias("there"))
-    goes_on = there.rename({"track_id": "track_id_before", "there": "goes_on"})
-    was = there.with_columns(pl.col("at") + 1).rename({"there": "was"})
-    found = other.join(goes_on, on=["group", "track_id_before", "at"], how="left").join(
-        was, on=["group", "track_id", "at"], how="left"
-    )
-    sure = pl.col("goes_on").fill_null(value=False) | pl.col("was").fill_null(value=False)
-    return found.filter(sure).select("row", pl.col("iou").alias("inconsistent_track"))
+def _pairs(a: pl.DataFrame, b: pl.DataFrame, keys: list[str], least: float) -> tuple[I64, I64, F64]:
+    """Find pairs of equal keys whose boxes overlap: rows of `a`, rows of `b`, and IoU from `least` on.
+
+    An IoU of t needs t of the wider box's width in common, so the left edge of the other lies between
+    (1 - t) / t widths before and 1 - t widths after: boxes are sorted by it, and few are compared.
+    """
+    boxes = [side.select(_BOUNDS).to_numpy() for side in (a, b)]
+    rows = [np.flatnonzero(np.isfinite(box).all(axis=1) & (box[:, 2:] > 0).all(axis=1)) for box in boxes]
+    if not rows[0].size or not rows[1].size:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    code = _codes(np.vstack([side.select(keys).to_numpy() for side in (a, b)]))
+    left = [boxes[k][rows[k], 0] for k in (0, 1)]
+    low = min(side.min() for side in left)
+    span = max(side.max() for side in left) - low + 1.0
+    # Key and place in one number; each key has a stretch of its own.
+    base_a, base_b = code[rows[0]] * 2 * span, code[a.height + rows[1]] * 2 * span
+    order = np.argsort(base_b + (left[1] - low), kind="stable")
+    places = (base_b + (left[1] - low))[order]
+    width = boxes[0][rows[0], 2]
+    slack = 1e-9 * span + np.spacing(places[-1]) * 4
+    begin = np.maximum(left[0] - low - width * (1 - least) / least, 0.0)
+    end = np.minimum(left[0] - low + width * (1 - least), span)
+    first = np.searchsorted(places, base_a + begin - slack, "left")
+    counts = np.searchsorted(places, base_a + end + slack, "right") - first
+    out: list[tuple[I64, I64, F64]] = []
+    total = np.cumsum(counts)
+    cuts = np.searchsorted(total, np.arange(PAIRS_AT_ONCE, total[-1], PAIRS_AT_ONCE), "left")
+    for part in np.split(np.arange(len(counts)), np.unique(cuts)):
+        n = counts[part]
+        i = np.repeat(part, n)
+        j = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + np.repeat(first[part], n)
+        row_a, row_b = rows[0][i], rows[1][order[j]]
+        iou = _iou(boxes[0][row_a], boxes[1][row_b])
+        kept = iou >= least
+        out.append((row_a[kept], row_b[kept], iou[kept]))
+    return np.concatenate([o[0] for o in out]), np.concatenate([o[1] for o in out]), np.concatenate([o[2] for o in out])
+
+
+def _codes(keys: I64) -> F64:
+    """Return a number for each row of whole numbers, the same for equal rows."""
+    code = np.zeros(len(keys), np.int64)
+    for column in keys.T:
+        code = np.unique(code * (np.ptp(column) + 1) + column - column.min(), return_inverse=True)[1]
+    return code.astype(np.float64)
+
+
+def _first(values: I64) -> NDArray[np.bool_]:
+    """Tell where a sorted array has a value for the first time."""
+    return np.append(np.ones(min(1, len(values)), np.bool_), values[1:] != values[:-1])
+
+
+# -- frames ---------------------------------------------------------------------------------------
 
 
 def sequence_metrics(items: pl.DataFrame, objects: pl.DataFrame) -> pl.DataFrame:
@@ -205,9 +321,7 @@ def sequence_metrics(items: pl.DataFrame, objects: pl.DataFrame) -> pl.DataFrame
     """
     numbers = _frames(items)
     frames = items.join(numbers, on=_KEYS, how="inner", maintain_order="left")
-    placed = objects.join(numbers, on=_KEYS, how="inner", maintain_order="left").with_columns(
-        pl.col("track_id").cast(pl.String)
-    )
+    placed = _placed(objects, numbers)
     gaps = pl.concat([_track_gaps(placed), _box_gaps(placed)])
     counts = gaps.group_by("group", "at").agg(pl.len().cast(pl.Float32).alias("missing_objects"))
     counted = frames.join(counts, on=["group", "at"], how="left").with_columns(pl.col("missing_objects").fill_null(0.0))
@@ -229,16 +343,17 @@ def _track_gaps(placed: pl.DataFrame) -> pl.DataFrame:
 
 def _box_gaps(placed: pl.DataFrame) -> pl.DataFrame:
     """List what boxes without tracks leave out: `group`, `at`, once for each missing object."""
-    loose = placed.filter(pl.col("track_id").is_null()).select("row", "group", "class_name", "at", "x", "y", "w", "h")
-    after = loose.with_columns(pl.col("at") - 2)
-    around = loose.join(after, on=["group", "class_name", "at"], how="inner", suffix="_after")
-    around = around.with_columns(_iou(around, "_after").alias("iou")).filter(pl.col("iou") >= MATCH_IOU)
-    around = around.sort("row", "iou", descending=[False, True]).unique("row", keep="first", maintain_order=True)
-    expected = around.with_columns(
-        (pl.col("at") + 1).alias("at"), *(((pl.col(c) + pl.col(f"{c}_after")) / 2).alias(c) for c in "xywh")
-    ).select("row", "group", "class_name", "at", "x", "y", "w", "h")
-    here = expected.join(
-        placed.select("group", "at", "x", "y", "w", "h"), on=["group", "at"], how="inner", suffix="_here"
-    )
-    seen = here.with_columns(_iou(here, "_here").alias("iou")).filter(pl.col("iou") >= SEEN_IOU)["row"]
-    return expected.filter(~pl.col("row").is_in(seen.implode())).select("group", pl.col("at").cast(pl.Int64))
+    loose = placed.filter(pl.col("track_id").is_null())
+    i, j, iou = _pairs(loose, loose.with_columns(pl.col("at") - 2), ["g", "c", "at"], MATCH_IOU)
+    of_first, of_second = np.lexsort((j, -iou, i)), np.lexsort((i, -iou, j))
+    best = np.zeros((2, len(i)), np.bool_)
+    best[0, of_first[_first(i[of_first])]] = True
+    best[1, of_second[_first(j[of_second])]] = True
+    i, j = i[best.all(axis=0)], j[best.all(axis=0)]  # one object before is one object after
+    boxes = loose.select(_BOUNDS).to_numpy()
+    between = pl.DataFrame((boxes[i] + boxes[j]) / 2, schema=dict.fromkeys(_BOUNDS, pl.Float64))
+    expected = between.with_columns(loose["group"].gather(i), loose["g"].gather(i), loose["at"].gather(i) + 1)
+    seen, _, _ = _pairs(expected, placed, ["g", "at"], SEEN_IOU)
+    missing = np.ones(expected.height, np.bool_)
+    missing[seen] = False
+    return expected.filter(pl.Series(missing, dtype=pl.Boolean)).select("group", "at")

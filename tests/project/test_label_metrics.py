@@ -15,8 +15,8 @@ from encord_active_widgets.metrics.registry import unregister
 
 LABEL_METRICS = (
     "area", "relative_area", "aspect_ratio", "perimeter", "border_closeness", "max_iou_same_class",
-    "max_iou_other_class", "shape_outlier", "class_quality", "brightness", "contrast", "sharpness", "blur", "red", "green",
-    "blue", "colourfulness", "saturation", "uniqueness", "typicality",
+    "max_iou_other_class", "shape_outlier", "class_quality", "brightness", "contrast", "sharpness", "blur", "red",
+    "green", "blue", "colourfulness", "saturation", "uniqueness", "typicality",
 )  # fmt: skip
 
 
@@ -143,7 +143,9 @@ def test_own_embeddings_and_own_metrics_of_objects(bccd: ea.Project) -> None:
 
     try:
         bccd.compute()
-        assert bccd.objects.df["slimness"].to_numpy() == pytest.approx(bccd.objects.df["aspect_ratio"].to_numpy(), rel=1e-6)
+        assert bccd.objects.df["slimness"].to_numpy() == pytest.approx(
+            bccd.objects.df["aspect_ratio"].to_numpy(), rel=1e-6
+        )
     finally:
         unregister("slimness", "object")
     assert "slimness" in ea.open(bccd.path).objects.columns

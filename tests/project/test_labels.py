@@ -289,6 +289,14 @@ def test_a_seed_divides_the_same_way_and_no_group_is_torn_apart(shared_data: Pat
     ).all()
 
 
+def test_splits_are_written_as_lists(cells: ea.Project, tmp_path: Path) -> None:
+    cells.items.head(2).split(train=1, val=1, test=0)
+    cells.items.to_lists(tmp_path / "lists")
+    found = {f.stem: f.read_text().splitlines() for f in (tmp_path / "lists").iterdir()}
+    assert {k: len(v) for k, v in found.items()} == {"train": 1, "val": 1, "rest": 1}
+    assert sorted(line for lines in found.values() for line in lines) == cells.df["uri"].sort().to_list()
+
+
 def test_objects_are_shared_out_by_class(shared_data: Path, tmp_path: Path) -> None:
     p = ea.Project.from_coco(shared_data / "bccd" / "annotations.json", path=tmp_path / "p.eaw")
     p.items.split(by="objects", seed=1)
