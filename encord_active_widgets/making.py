@@ -217,6 +217,8 @@ class Making:
         path: PathLike | None = None,
         *,
         every: int = 1,
+        start: int | None = None,
+        stop: int | None = None,
         name: str | None = None,
         strict: bool = False,
     ) -> Self:
@@ -230,10 +232,12 @@ class Making:
             The files.
         every : int
             Take each k-th frame.
+        start, stop : int, optional
+            Frame numbers to begin with, and to end before.
         """
         from .formats.video import read_video
 
-        source = read_video(videos, every=every)
+        source = read_video(videos, every=every, start=start, stop=stop)
         return cls._from_source(source, path, name, strict=strict, code=f"Project.from_video({_shown(videos)})")
 
     @classmethod
@@ -364,7 +368,9 @@ class Making:
         if kind == "video":
             from .formats.video import read_video
 
-            return read_video(card["images"], every=card.get("every", 1))
+            return read_video(
+                card["images"], every=card.get("every", 1), start=card.get("start"), stop=card.get("stop")
+            )
         return Source(self._snapshot().items.frame.select(schema.URI), str(card.get("name", "")), {})
 
     def _ingest(self, source: Source, *, read: bool = True, whole: bool = True, code: str = "") -> Ingested:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import polars as pl
 
 from ..errors import InputError, nearest
 from ..schema import CLASS_NAME, GROUP, KIND_BOX, KIND_CLASSIFICATION, URI
 from .frame import label_columns, rename_reserved
+from .geometry_columns import MOST_PX
 from .source import Fault, Source
 
 FORMAT = "huggingface"
@@ -23,7 +24,9 @@ _OBJECT_COLUMNS = ("objects", "annotations", "faces")
 _BOX_KEYS = ("bbox", "bboxes", "boxes")
 _CATEGORY_KEYS = ("category", "categories", "label", "labels", "category_id", "class")
 _NAME_BYTES = 12
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
+_SUFFIXES = {
+    b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp", b"II*\0": ".tif", b"MM\0*": ".tif",
+}  # fmt: skip
 
 
 def read_huggingface(dataset: Any, *, folder: str | os.PathLike[str], box_format: str = "xywh") -> Source:
@@ -68,6 +71,8 @@ class _Reader:
         self._names: dict[str, str] = {}
 
     def read(self, part: Any, name: str) -> None:
+        if not isinstance(part.features, Mapping):
+            raise InputError("The dataset does not say what its columns are.", "Call dataset.cast(features) first.")
         image = _image_column(part.features)
         label = next((c for c in _CLASS_COLUMNS if c in part.features and c != image), None)
         objects = next((c for c in _OBJECT_COLUMNS if c in part.features), None)
@@ -76,6 +81,9 @@ class _Reader:
         object_names = _object_names(part.features[objects]) if objects else None
         for i, row in enumerate(_undecoded(part, image)):
             where = f"{name or 'dataset'}[{i}]"
+            if not isinstance(row, Mapping):
+                self._faults.append(Fault(where, "skipped", "it is no row of columns", "remove it"))
+                continue
             uri = self._address(row.get(image), where)
             if uri is None:
                 continue
@@ -110,16 +118,16 @@ class _Reader:
         """Return where an image lies; one that is no file is written."""
         if hasattr(value, "save") and hasattr(value, "size"):  # decoded already: a Pillow image
             name = getattr(value, "filename", "")
-            if name and Path(name).is_file():
+            if name and _is_file(name):
                 return os.fspath(name)
             buffer = io.BytesIO()
             value.save(buffer, "PNG")
             return self._write(buffer.getvalue(), ".png")
-        if isinstance(value, str) and Path(value).is_file():
+        if isinstance(value, str) and _is_file(value):
             return value
         if isinstance(value, Mapping):
             path, data = value.get("path"), value.get("bytes")
-            if isinstance(path, str) and Path(path).is_file():
+            if isinstance(path, str) and _is_file(path):
                 return path
             if isinstance(data, bytes) and data:
                 return self._write(data, _suffix(data))
@@ -150,13 +158,15 @@ class _Reader:
                 continue
             box = next((row[k] for k in _BOX_KEYS if row.get(k) is not None), None)
             category = next((row[k] for k in _CATEGORY_KEYS if row.get(k) is not None), None)
-            if box is None or len(box) != 4:
+            if not _is_box(box):
                 self._faults.append(
-                    Fault(f"{where} ({uri})", "skipped", f"its box {box!r:.60} is not four numbers", "correct it")
+                    Fault(
+                        f"{where} ({uri})", "skipped", f"its box {box!r:.60} is not four finite numbers", "correct it"
+                    )
                 )
                 continue
-            x, y, w, h = box
-            if self._corners and all(isinstance(v, (int, float)) for v in box):
+            x, y, w, h = (float(v) for v in box)
+            if self._corners:
                 w, h = w - x, h - y
             self._labels.append(
                 {URI: uri, "kind": KIND_BOX, CLASS_NAME: _named(category, names), "x": x, "y": y, "w": w, "h": h}
@@ -173,8 +183,13 @@ def _image_column(features: Mapping[str, Any]) -> str:
     raise InputError(f"The dataset has no column of images among {list(features)}.", "Cast one to datasets.Image().")
 
 
-def _undecoded(part: Any, image: str) -> Iterator[dict[str, Any]]:
-    """Yield rows with images as path and bytes, where the library can: decoding them here would lose their files."""
+def _undecoded(part: Any, image: str) -> Iterator[Any]:
+    """Yield rows with images as path and bytes, where the library can: decoding them here would lose their files.
+
+    Columns come as plain values: a dataset in NumPy's format would give numbers that name no class.
+    """
+    if hasattr(part, "with_format"):
+        part = part.with_format(None)
     if type(part.features.get(image)).__name__ == "Image":
         try:
             from datasets import Image
@@ -214,7 +229,7 @@ def _named(value: Any, names: list[str] | None) -> str | None:
         return None
     if names is not None and isinstance(value, int):
         return names[value] if value < len(names) else str(value)
-    return str(value)
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _turned(value: Any) -> list[dict[str, Any]]:
@@ -227,10 +242,21 @@ def _turned(value: Any) -> list[dict[str, Any]]:
 
 
 def _suffix(data: bytes) -> str:
-    from PIL import Image, UnidentifiedImageError
+    """Tell the format by its first bytes: opening a bomb is the importer's matter."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for mark, suffix in _SUFFIXES.items() if data.startswith(mark)), ".bin")
 
+
+def _is_file(name: str) -> bool:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return _SUFFIXES.get(str(image.format), ".png")
-    except (UnidentifiedImageError, OSError, ValueError):
-        return ".bin"
+        return Path(name).is_file()
+    except (OSError, ValueError):  # a text longer than any path
+        return False
+
+
+def _is_box(box: Any) -> TypeGuard[Sequence[float]]:
+    """Tell whether a value is four numbers; how large they are is looked at later."""
+    if not isinstance(box, (list, tuple)) or len(box) != 4:
+        return False
+    return all(isinstance(v, (int, float)) and abs(v) <= MOST_PX for v in box)

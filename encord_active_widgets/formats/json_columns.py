@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 _BOM = b"\xef\xbb\xbf"
 _FIRST_ROWS = 65_536
+_MOST_ROWS = 524_288
+"""Rows scanned at a time at most: what a scan needs for a moment does not grow with the file."""
 _GROWTH = 2
 _EXTRA_A_ROW = 64
 _SHOWN = 60
@@ -153,7 +155,7 @@ class JsonText:
         empty = at < self.bytes.size and self.bytes[at] == ord("]")
         room = _FIRST_ROWS
         extra_room = room * _EXTRA_A_ROW
-        parts: list[tuple[NDArray[np.int64], bytes]] = []
+        parts: list[Rows] = []
         while not empty:
             spans = np.empty((room, 2 * len(keys)), np.int64)
             extra = np.empty(extra_room, np.uint8)
@@ -161,30 +163,14 @@ class JsonText:
             if status == k.BROKEN:
                 raise self.error(int(at))
             if n:
-                parts.append((spans[:n], extra[:used].tobytes()))
+                parts.append(_part(keys, spans[:n], extra[:used].tobytes()))
             elif status == k.FULL:
                 extra_room *= 4
             if status == k.DONE:
                 break
-            room *= _GROWTH
-            extra_room *= _GROWTH
-        texts = [_pieces(data) for _, data in parts]
-        tables = [spans for spans, _ in parts]
-        del parts
-        n = sum(map(len, tables))
-        broken = np.concatenate([t[:, 0] < 0 for t in tables]) if tables else np.zeros(0, bool)
-        columns = [
-            np.concatenate([t[:, i] for t in tables]) if n else np.zeros(0, np.int64) for i in range(2 * len(keys))
-        ]
-        for column in columns if broken.any() else []:
-            column[broken] = 0
-        found = Rows(
-            {key: columns[2 * i] for i, key in enumerate(keys)},
-            {key: columns[2 * i + 1] for i, key in enumerate(keys)},
-            pl.concat(texts) if texts else pl.Series([], dtype=pl.String),
-            broken,
-        )
-        return found, int(at) + empty
+            room = min(room * _GROWTH, _MOST_ROWS)
+            extra_room = min(extra_room * _GROWTH, max(extra_room, _MOST_ROWS * _EXTRA_A_ROW))
+        return _whole(keys, parts), int(at) + empty
 
     # -- values -------------------------------------------------------------------------------
 
@@ -322,6 +308,42 @@ class JsonText:
         return InputError(
             f'"{self.file}" is not JSON: {what} (line {line}, byte {at:,}).', "Check that it is complete."
         )
+
+
+def _part(keys: Sequence[str], spans: Longs, data: bytes) -> Rows:
+    """Keep of some scanned rows what is there: most files lack most keys."""
+    broken = spans[:, 0] < 0
+    spans[broken] = 0
+    present = [bool(spans[:, 2 * i + 1].any()) for i in range(len(keys))]
+    none = np.broadcast_to(np.int64(0), broken.shape)
+    return Rows(
+        {key: spans[:, 2 * i].copy() if present[i] else none for i, key in enumerate(keys)},
+        {key: spans[:, 2 * i + 1].copy() if present[i] else none for i, key in enumerate(keys)},
+        _pieces(data),
+        broken,
+    )
+
+
+def _whole(keys: Sequence[str], parts: list[Rows]) -> Rows:
+    """Put parts together, key by key, and let go of them on the way."""
+    if len(parts) == 1:
+        return parts[0]
+    n = sum(map(len, parts))
+    none = np.broadcast_to(np.int64(0), (n,))
+    found = Rows(
+        {},
+        {},
+        pl.concat([part.extra for part in parts], rechunk=True) if parts else pl.Series([], dtype=pl.String),
+        np.concatenate([np.zeros(0, bool), *(part.broken for part in parts)]),
+    )
+    for key in keys:
+        for whole, pieces in (
+            (found.start, [part.start.pop(key) for part in parts]),
+            (found.end, [part.end.pop(key) for part in parts]),
+        ):
+            there = any(piece.strides[0] for piece in pieces)
+            whole[key] = np.concatenate(pieces) if there else none
+    return found
 
 
 def _loaded(data: bytes) -> Any:

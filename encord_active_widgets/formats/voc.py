@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 from xml.parsers import expat
@@ -26,7 +27,7 @@ from ..schema import (
     LABELS,
     URI,
 )
-from .folder import within
+from .folder import IMAGE_SUFFIXES, within
 from .geometry_columns import MOST_PX
 from .source import Fault, Source, existing, valid_text
 
@@ -72,25 +73,27 @@ def read_voc(
     columns: dict[str, list[Any]] = {
         k: [] for k in (URI, "kind", CLASS_NAME, "x", "y", "w", "h", "angle", "points", "track_id", EXTRA)
     }
-    uris: list[str] = []
+    uris: dict[str, None] = {}
     sizes: list[tuple[str, float | None, float | None]] = []
+    images_there = _Images(folder)
     for file in files:
+        shown = os.fsencode(file).decode("utf-8", "backslashreplace")
         try:
             root = parse_xml(file)
         except InputError as error:
-            faults.append(Fault(str(file), "skipped", error.message, error.remedy))
+            faults.append(Fault(shown, "skipped", error.message, error.remedy))
             continue
-        uri = _address(root, file, folder, faults)
+        uri = _address(root, file, shown, images_there, faults)
         if uri is None:
             continue
         if uri in uris:
-            faults.append(Fault(str(file), "skipped", "another file describes the same image", "keep one of them"))
+            faults.append(Fault(shown, "skipped", "another file describes the same image", "keep one of them"))
             continue
-        uris.append(uri)
+        uris[uri] = None
         size = _one(root, "size") or {}
         sizes.append((uri, _number(_text(size, "width")), _number(_text(size, "height"))))
         for i, node in enumerate(_all(root, "object")):
-            _object(node, uri, f"{file}: object {i + 1}", columns, faults)
+            _object(node, uri, f"{shown}: object {i + 1}", columns, faults)
     if not uris:
         first = f" The first: {faults[0].why}" if faults else ""
         raise InputError(
@@ -101,7 +104,7 @@ def read_voc(
     place = os.fspath(annotations) if isinstance(annotations, (str, os.PathLike)) else None
     card = {"format": FORMAT, "annotations": place, "images": os.fspath(images)}
     return Source(
-        pl.DataFrame({URI: uris}),
+        pl.DataFrame({URI: list(uris)}),
         name,
         card,
         labels=labels,
@@ -142,6 +145,8 @@ def parse_xml(file: Path) -> Node:
     """
     parser = expat.ParserCreate()
     stack: list[Node] = [{}]
+    texts: list[list[str]] = [[]]
+    lengths = [0]
 
     def start(name: str, _: Any) -> None:
         if len(stack) > _DEEPEST:
@@ -149,16 +154,18 @@ def parse_xml(file: Path) -> Node:
         node: Node = {"#": ""}
         stack[-1].setdefault(name, []).append(node)
         stack.append(node)
+        texts.append([])
+        lengths.append(0)
 
     def end(_: str) -> None:
-        stack.pop()
+        stack.pop()["#"] = "".join(texts.pop())
+        lengths.pop()
 
     def text(data: str) -> None:
-        node = stack[-1]
-        if "#" in node:
-            node["#"] += data
-            if len(node["#"]) > _MOST_CHARACTERS:
-                raise InputError("one of its values has more than a million characters.", "Is it an annotation?")
+        texts[-1].append(data)  # joined once at the end: adding piece to piece copies the whole each time
+        lengths[-1] += len(data)
+        if lengths[-1] > _MOST_CHARACTERS:
+            raise InputError("one of its values has more than a million characters.", "Is it an annotation?")
 
     def refuse(*_: Any) -> Any:
         raise InputError("it declares entities, which are not read.", "Remove its DOCTYPE.")
@@ -210,27 +217,48 @@ def _plain(node: Node) -> Any:
 # -- what a file says --------------------------------------------------------------------------------
 
 
-def _address(root: Node, file: Path, folder: Path, faults: list[Fault]) -> str | None:
+class _Images:
+    """The image folder: listed once, when a file does not name its image as it is called there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = os.fspath(folder)
+        self._by_stem: dict[str, str] | None = None
+
+    def named_like(self, stem: str) -> str | None:
+        """Return the first image, in name order, whose name is `stem` and a suffix."""
+        if self._by_stem is None:
+            try:
+                names = [p.name for p in Path(self.folder).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+            except OSError:
+                names = []
+            self._by_stem = {PurePath(n).stem: n for n in sorted(names, reverse=True) if valid_text(n)}
+        return self._by_stem.get(stem)
+
+
+def _is_there(uri: str) -> bool:
+    try:
+        return Path(uri).exists()
+    except (OSError, ValueError):  # a name longer than any file's
+        return False
+
+
+def _address(root: Node, file: Path, shown: str, images: _Images, faults: list[Fault]) -> str | None:
     """Return the image a file is about: the one it names, else one with the file's own name."""
     name = _text(root, "filename")
     if name and valid_text(name):
-        uris, climbing = within(os.fspath(folder), [name])
+        uris, climbing = within(images.folder, [name])
         faults.extend(climbing)
         if uris[0] is None:
             return None
-        if Path(uris[0]).exists():
+        if _is_there(uris[0]):
             return uris[0]
-    beside = sorted(p for p in folder.glob(f"{_escaped(file.stem)}.*") if p.suffix.lower() != ".xml")
-    if beside:
-        return os.path.join(os.fspath(folder), beside[0].name)  # noqa: PTH118 - addresses are text
+    beside = images.named_like(file.stem)
+    if beside is not None:
+        return os.path.join(images.folder, beside)  # noqa: PTH118 - addresses are text
     if not name:
-        faults.append(Fault(str(file), "skipped", "it names no image", "add <filename>"))
+        faults.append(Fault(shown, "skipped", "it names no image", "add <filename>"))
         return None
-    return os.path.join(os.fspath(folder), name)  # noqa: PTH118
-
-
-def _escaped(stem: str) -> str:
-    return "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in stem)
+    return os.path.join(images.folder, name)  # noqa: PTH118
 
 
 def _object(node: Node, uri: str, where: str, columns: dict[str, list[Any]], faults: list[Fault]) -> None:
@@ -314,12 +342,18 @@ def write_voc(items: pl.DataFrame, labels: pl.DataFrame, folder: Path) -> Writte
         `item_id`, `file_name` (relative), `width`, `height`.
     labels : pl.DataFrame
         Labels of these items.
+
+    Raises
+    ------
+    InputError
+        A file name leaves the folder.
     """
     out = Written()
     objects = labels.filter(pl.col("kind") != KIND_CLASSIFICATION)
     if objects.height < labels.height:
         out.notes.append(f"{labels.height - objects.height:,} classes of whole images: VOC has no place for them")
-    several = objects.filter(pl.col("rings").is_not_null())["kind"].len() if "rings" in objects.columns else 0
+    parts = (pl.col("kind") == KIND_POLYGON) & (pl.col("rings").list.len() > 1)
+    several = objects.filter(parts).height if "rings" in objects.columns else 0
     if several:
         out.notes.append(f"{several:,} polygons of several parts: written as their bounding box")
     others = objects.filter(~pl.col("kind").is_in([KIND_BOX, KIND_ROTATED_BOX, KIND_POLYGON]))
@@ -328,22 +362,68 @@ def write_voc(items: pl.DataFrame, labels: pl.DataFrame, folder: Path) -> Writte
     by_item: dict[str, list[dict[str, Any]]] = {}
     for row in objects.iter_rows(named=True):
         by_item.setdefault(row[ITEM_ID], []).append(row)
+    taken: set[Path] = set()
+    dropped: dict[str, int] = {}
     for item in items.iter_rows(named=True):
-        file = folder / _FOLDER / PurePath(item["file_name"]).with_suffix(".xml")
+        file = _xml_file(folder / _FOLDER, item["file_name"], taken)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(_lines(item, by_item.get(item[ITEM_ID], []))), "utf-8")
+        file.write_text("".join(_lines(item, by_item.get(item[ITEM_ID], []), dropped)), "utf-8")
         out.files.append(file)
+    out.notes += [f"{n:,} of {key}: VOC cannot hold it" for key, n in dropped.items()]
     return out
 
 
-def _lines(item: dict[str, Any], rows: Iterable[dict[str, Any]]) -> Iterable[str]:
+def _xml_file(folder: Path, name: str, taken: set[Path]) -> Path:
+    """Return where an image's XML goes: images that differ in their suffix only get a file each."""
+    if within(folder, [name])[0][0] is None:
+        raise InputError(f'The file name "{name}" leaves the folder "{folder}".', "Write images under relative names.")
+    file = folder / PurePath(name).with_suffix(".xml")
+    n = 0
+    while file in taken:
+        file = folder / f"{name}{f'.{n}' if n else ''}.xml"
+        n += 1
+    taken.add(file)
+    return file
+
+
+def _extra(row: dict[str, Any], dropped: dict[str, int]) -> dict[str, Any]:
+    """Return what else an object says, as far as it can stand in XML beside the shape."""
+    try:
+        extra = json.loads(row[EXTRA]) if row.get(EXTRA) else {}
+    except (ValueError, RecursionError):
+        extra = None
+    if not isinstance(extra, dict):
+        dropped["extra that is no JSON object"] = dropped.get("extra that is no JSON object", 0) + 1
+        return {}
+    kept = {}
+    for key, value in extra.items():
+        if key not in _KNOWN and _is_name(key) and _levels(value) < _DEEPEST - 4:
+            kept[key] = value
+        else:
+            said = f'extra "{key[:_SHOWN]}"'
+            dropped[said] = dropped.get(said, 0) + 1
+    return kept
+
+
+def _levels(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_levels, inner), default=0)
+
+
+def _one_ring(row: dict[str, Any]) -> bool:
+    return row["kind"] == KIND_POLYGON and len(row.get("rings") or ()) <= 1
+
+
+def _lines(item: dict[str, Any], rows: Iterable[dict[str, Any]], dropped: dict[str, int]) -> Iterable[str]:
     yield f"<annotation>\n\t<filename>{_safe(item['file_name'])}</filename>\n"
     yield f"\t<size>\n\t\t<width>{item['width']}</width>\n\t\t<height>{item['height']}</height>\n"
     yield "\t\t<depth>3</depth>\n\t</size>\n"
     for row in rows:
         yield f"\t<object>\n\t\t<name>{_safe(row[CLASS_NAME] or '')}</name>\n"
-        extra = json.loads(row[EXTRA]) if row.get(EXTRA) else {}
-        yield from _elements({k: v for k, v in extra.items() if _is_name(k)}, 2)
+        extra = _extra(row, dropped)
+        if row["kind"] not in (KIND_BOX, KIND_ROTATED_BOX) and not _one_ring(row):
+            extra.setdefault("kind", row["kind"])
+        yield from _elements(extra, 2)
         if row.get("track_id") is not None:
             yield f"\t\t<track_id>{_safe(row['track_id'])}</track_id>\n"
         yield from _geometry(row)
@@ -357,7 +437,7 @@ def _geometry(row: dict[str, Any]) -> Iterable[str]:
         values = {"cx": x + w / 2, "cy": y + h / 2, "w": w, "h": h, "angle": math.radians(row.get("angle") or 0.0)}
         yield "\t\t<rotated_bndbox>" + "".join(f"<{k}>{v!r}</{k}>" for k, v in values.items()) + "</rotated_bndbox>\n"
         return
-    if row["kind"] == KIND_POLYGON and not row.get("rings"):
+    if _one_ring(row):
         pairs = zip(row["points"][0::2], row["points"][1::2], strict=True)
         inner = "".join(f"<x{i}>{_short(a)}</x{i}><y{i}>{_short(b)}</y{i}>" for i, (a, b) in enumerate(pairs, 1))
         yield f"\t\t<polygon>{inner}</polygon>\n"
@@ -380,11 +460,24 @@ def _short(value: float) -> str:
 
 def _safe(text: Any) -> str:
     """Escape text; characters that no XML can hold are left out."""
-    return escape("".join(c for c in str(text) if c in "\t\n\r" or ord(c) >= 32))
+    held = (
+        c
+        for c in str(text)
+        if (c in "\t\n\r" or c >= " ") and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff"
+    )
+    return escape("".join(held), {"\r": "&#13;"})
 
 
+@lru_cache(maxsize=4096)
 def _is_name(key: str) -> bool:
-    return bool(key) and (key[0].isalpha() or key[0] == "_") and all(c.isalnum() or c in "_.-" for c in key)
+    """Tell whether the parser takes `key` as the name of an element."""
+    if not key or any(c in "<>/&'\"=!?" or c.isspace() for c in key):
+        return False
+    try:
+        expat.ParserCreate().Parse(f"<{key}/>", True)
+    except (expat.ExpatError, UnicodeError):
+        return False
+    return True
 
 
 def _elements(values: dict[str, Any], depth: int) -> Iterable[str]:

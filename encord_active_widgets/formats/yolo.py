@@ -24,8 +24,8 @@ from ..schema import (
     LABELS,
     URI,
 )  # fmt: skip
-from .folder import IMAGE_SUFFIXES
-from .source import Fault, Source, existing
+from .folder import IMAGE_SUFFIXES, within
+from .source import Fault, Source, existing, valid_text
 
 FORMAT = "yolo"
 DATA_FILE = "data.yaml"
@@ -35,6 +35,7 @@ _OWN_KEYS = frozenset({"path", "train", "val", "test", "names", "nc", "kpt_shape
 _OUTSIDE = 1e-3
 """How far beyond the image a number may lie: annotation tools round. Further out the row is skipped."""
 _MOST_YAML_BYTES = 16 * 1024 * 1024
+_MOST_YAML_VALUES = 1_000_000
 _BOX_NUMBERS = 4
 _OBB_NUMBERS = 8
 _SHOWN = 80
@@ -79,16 +80,14 @@ def read_yolo(data: str | os.PathLike[str], *, task: str | None = None) -> Sourc
     rows: dict[str, list[Any]] = {
         k: [] for k in (URI, "kind", CLASS_NAME, "x", "y", "w", "h", "angle", "points", "visibility")
     }
-    uris: list[str] = []
-    groups: list[str] = []
+    groups: dict[str, str] = {}
     for split in SPLITS:
         for uri in _images(file, config, split, faults):
-            if uri in uris:
+            if uri in groups:
                 continue
-            uris.append(uri)
-            groups.append(split)
+            groups[uri] = split
             _label_file(uri, names, task, points, rows, faults)
-    if not uris:
+    if not groups:
         raise InputError(f'"{file}" names no images that exist.', 'Check its "path", "train" and "val".')
     labels = pl.DataFrame(rows, schema={k: LABELS.columns.get(k, pl.String) for k in rows})
     extra = {k: v for k, v in config.items() if k not in _OWN_KEYS and _is_json(v)}
@@ -100,7 +99,7 @@ def read_yolo(data: str | os.PathLike[str], *, task: str | None = None) -> Sourc
         "extra": extra,
     }
     card = {"format": FORMAT, "annotations": os.fspath(file), "task": task}
-    items = pl.DataFrame({URI: uris, GROUP: groups}, schema={URI: pl.String, GROUP: pl.String})
+    items = pl.DataFrame({URI: list(groups), GROUP: list(groups.values())}, schema={URI: pl.String, GROUP: pl.String})
     return Source(items, file.resolve().parent.name, card, labels=labels, faults=faults, header=header)
 
 
@@ -127,11 +126,16 @@ def _config(file: Path) -> dict[str, Any]:
         text = file.read_text("utf-8")
         if text.count("&") > 1000:
             raise InputError(f'"{file}" has too many anchors.', "Write the values out.")
-        config = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, ValueError, RecursionError) as error:
+        loader = yaml.SafeLoader(text)  # what yaml.safe_load uses
+        node = loader.get_single_node()
+        if node is not None and _expanded(node, {}) > _MOST_YAML_VALUES:
+            raise InputError(f'"{file}" repeats values by its anchors without end.', "Write the values out.")
+        config = None if node is None else loader.construct_document(node)
+    except (yaml.YAMLError, OSError, ValueError, RecursionError, LookupError, AttributeError, TypeError) as error:
         if isinstance(error, EawError):
             raise
-        reason = str(error).split("\n")[0][:200]
+        meant = isinstance(error, (yaml.YAMLError, OSError, ValueError, RecursionError))
+        reason = str(error).split("\n")[0][:200] if meant else "a value does not fit its tag"
         raise InputError(
             f'"{file}" is not a YAML file that can be used: {reason}.', "Expected plain values."
         ) from error
@@ -140,8 +144,24 @@ def _config(file: Path) -> dict[str, Any]:
     return config
 
 
+def _expanded(node: Any, known: dict[int, float]) -> float:
+    """Count the values below a node with every alias written out; infinite where one holds itself."""
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = math.inf  # until it is counted: whoever meets it now is inside of it
+    total = 1.0
+    if isinstance(node.value, list):
+        for entry in node.value:
+            total += sum(_expanded(one, known) for one in (entry if isinstance(entry, tuple) else (entry,)))
+    known[id(node)] = total
+    return total
+
+
 def _names(config: dict[str, Any], file: Path) -> dict[int, str]:
     names = config.get("names")
+    given = list(names.values()) if isinstance(names, dict) else names if isinstance(names, list) else []
+    if not all(valid_text(str(n)) for n in given):
+        raise InputError(f'"{file}" has a name of a class that is not Unicode.', "Correct its names.")
     if isinstance(names, list) and names:
         return {i: str(n) for i, n in enumerate(names)}
     if (
@@ -164,7 +184,7 @@ def _is_json(value: Any) -> bool:
     import json
 
     try:
-        json.dumps(value)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):
         return False
     return True
@@ -177,14 +197,14 @@ def _images(file: Path, config: dict[str, Any], split: str, faults: list[Fault])
         entries = config.get("valid")
     given = entries if isinstance(entries, list) else [] if entries is None else [entries]
     for entry in given:
-        if not isinstance(entry, str):
+        if not isinstance(entry, str) or not valid_text(entry):
             faults.append(Fault(f"{file}: {split}", "skipped", f"{entry!r:.80} is no path", "give a folder or a list"))
             continue
         place = _place(file, config, entry)
         if place is None:
             faults.append(Fault(f"{file}: {split}", "skipped", f'"{entry}" does not exist', "correct the path"))
         elif place.is_dir():
-            yield from _walk(place)
+            yield from _walk(place, faults)
         else:
             yield from _listed(place, faults)
 
@@ -207,24 +227,33 @@ def _place(file: Path, config: dict[str, Any], entry: str) -> Path | None:
     return None
 
 
-def _walk(folder: Path) -> Iterable[str]:
+def _walk(folder: Path, faults: list[Fault]) -> Iterable[str]:
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            if PurePath(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield os.path.join(place, name)  # noqa: PTH118 - addresses are text
+            if PurePath(name).suffix.lower() not in IMAGE_SUFFIXES:
+                continue
+            uri = os.path.join(place, name)  # noqa: PTH118 - addresses are text
+            if valid_text(uri):
+                yield uri
+            else:
+                shown = os.fsencode(uri).decode("utf-8", "backslashreplace")
+                faults.append(Fault(shown, "skipped", "the file name is not UTF-8", "rename the file"))
 
 
 def _listed(file: Path, faults: list[Fault]) -> Iterable[str]:
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         faults.append(Fault(str(file), "skipped", f"it is no list of images: {error}", "give one path a line"))
         return
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         name = line.strip()
-        if name:
-            yield os.path.normpath(file.parent / name)
+        path = os.path.normpath(file.parent / name)
+        if name and PurePath(path).name and "\0" not in path:
+            yield path
+        elif name:
+            faults.append(Fault(f"{file}:{number}", "skipped", "the line is no path of an image", "remove the line"))
 
 
 # -- label files -------------------------------------------------------------------------------------
@@ -254,7 +283,7 @@ def _label_file(
 ) -> None:
     file = label_file(uri)
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")
     except FileNotFoundError:
         return  # an image without labels
     except (OSError, UnicodeDecodeError) as error:
@@ -294,12 +323,13 @@ def _row(
     """Read one row: class and geometry, or why it cannot be used."""
     parts = line.split()
     try:
-        code = int(parts[0]) if parts[0].isdigit() and len(parts[0]) < 9 else int(float(parts[0]))
+        number = float(parts[0])
         values = [float(p) for p in parts[1:]]
     except (ValueError, OverflowError):
         return f"it has something that is no number ({line.strip()[:_SHOWN]})"
-    if code not in names:
-        return f"there is no class {code}"
+    code = int(number) if number.is_integer() else None
+    if code is None or code not in names:
+        return f"there is no class {parts[0][:_SHOWN]}"
     name = {CLASS_NAME: names[code]}
     if not all(math.isfinite(v) for v in values):
         return "it has numbers that are not finite"
@@ -374,9 +404,10 @@ def _pose(values: Numbers, shape: tuple[int, int], size: tuple[int, int]) -> dic
     if isinstance(box, str):
         return box
     triples = [values[4 + i * numbers : 4 + (i + 1) * numbers] for i in range(k)]
-    seen = [int(t[2]) if numbers == 3 else 2 for t in triples]
-    if not all(s in (0, 1, 2) for s in seen):
+    stated = [t[2] if numbers == 3 else 2 for t in triples]
+    if not all(s in (0, 1, 2) for s in stated):
         return "its visibility is not 0, 1 or 2"
+    seen = [int(s) for s in stated]
     points = [v for t, s in zip(triples, seen, strict=True) for v in ((t[0], t[1]) if s else (0.0, 0.0))]
     if not _inside(points):
         return "its points lie outside of the image: numbers are shares of the image, from 0 to 1"
@@ -420,7 +451,8 @@ def write_yolo(
     Raises
     ------
     InputError
-        The size of an image is not known: shares cannot be computed.
+        The size of an image is not known: shares cannot be computed. A class has no number, a path
+        leaves the folder, or two images would share a label file that cannot hold both.
     """
     import yaml
 
@@ -436,6 +468,7 @@ def write_yolo(
         by_item.setdefault(row[ITEM_ID], []).append(row)
     lost: dict[str, int] = {}
     splits: set[str] = set()
+    written: dict[Path, tuple[str, str]] = {}
     for item in items.iter_rows(named=True):
         split = item.get("split") or SPLITS[0]
         splits.add(split)
@@ -444,10 +477,18 @@ def write_yolo(
             raise InputError(f'The size of "{item["file_name"]}" is not known.', "Call p.compute() first.")
         size = (item["width"], item["height"])
         lines = [_line(row, numbers, task, size, kpt_shape, lost) for row in mine]
-        file = folder / "labels" / split / PurePath(item["file_name"]).with_suffix(".txt")
+        file = _target(folder / "labels", split, item["file_name"])
+        text = "".join(f"{line}\n" for line in lines)
+        other, there = written.setdefault(file, (item["file_name"], text))
+        if there != text:
+            raise InputError(
+                f'"{other}" and "{item["file_name"]}" share the label file "{file}" but not their labels.',
+                "Give one of the images another name, or write COCO.",
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-        out.files.append(file)
+        file.write_text(text, "utf-8")
+        if other == item["file_name"]:
+            out.files.append(file)
     out.notes += [f"{n:,} of kind {kind}: written as their bounding box" for kind, n in lost.items()]
     config: dict[str, Any] = {"path": ".", **{s: f"images/{s}" for s in sorted(splits, key=_split_order)}}
     for needed in SPLITS[:2]:
@@ -461,6 +502,15 @@ def write_yolo(
     file.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), "utf-8")
     out.files.append(file)
     return out
+
+
+def _target(folder: Path, split: str, name: str) -> Path:
+    """Return the label file of an image; a split is one folder, and nothing is written elsewhere."""
+    if split in (".", "..") or any(c in split for c in "/\\\0"):
+        raise InputError(f'"{split}" cannot be the folder of a split.', "Name splits train, val and test.")
+    if within(folder, [name])[0][0] is None:
+        raise InputError(f'The file name "{name}" leaves the folder "{folder}".', "Write images under relative names.")
+    return folder / split / PurePath(name).with_suffix(".txt")
 
 
 def _split_order(name: str) -> tuple[int, str]:
@@ -484,12 +534,14 @@ def _line(
 ) -> str:
     from .coco_writer import corners_of
 
+    if row[CLASS_NAME] not in numbers:
+        raise InputError(f"The class {row[CLASS_NAME]!r} has no number.", "Give every object a class that names holds.")
     code = numbers[row[CLASS_NAME]]
     box = [row[k] for k in "xywh"]
     angle = (row.get("angle") or 0.0) if row["kind"] == KIND_ROTATED_BOX else 0.0
     corners = corners_of(box[0], box[1], box[2], box[3], angle)
     low, high = corners.min(axis=0), corners.max(axis=0)
-    whole = row.get("points") is not None and not row.get("rings")
+    whole = row.get("points") is not None and len(row.get("rings") or ()) <= 1
     values: list[float] = []
     if task == "obb":
         values = (corners / size).ravel().tolist()

@@ -23,6 +23,16 @@ def test_objects_are_rows_with_their_own_map_tags_and_filters(notebook: Notebook
     expect(e.tile(0).locator("svg path").first).to_have_attribute("d", re.compile("^M"))
     notebook.shot("objects-bccd", e.root)
     assert notebook.run_cell("w.level, w.view.level, len(w.filtered)") == "('object', 'object', 4886)"
+    e.lasso()
+    lassoed = e.expect_some_selected()
+    assert notebook.run_cell("w.selection.level, w.selection.df.height") == f"('object', {lassoed})"
+    e.brush("relative_area", 0.2, 0.6)
+    brushed = e.expect_shown_other_than(4886)
+    assert (
+        int(notebook.run_cell("len(w.filtered)"))
+        == int(notebook.run_cell("len(p.objects.filter(w.filter))"))
+        == brushed
+    )
     notebook.run_cell("w.filter = pl.col('class_name') == 'WBC'; w.color = 'class_name'")
     e.expect_shown(372)
     e.tile(0).click()

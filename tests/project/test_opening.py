@@ -239,3 +239,23 @@ def test_columns_of_a_frame_that_are_named_like_ours_are_kept_under_another_name
     for name in ("uri_source", "tags_source", "width_source", "sharpness_source", "__tag__x", 'a "b" é'):
         assert frame[name][3] == f"{name.removesuffix('_source')} 3"
     assert len(p.filter(ea.tagged("x"), pl.col("__tag__x") == "__tag__x 1")) == 1
+
+
+def test_a_project_of_the_first_version_is_brought_up_to_date(shared_data: Path, tmp_path: Path) -> None:
+    p = ea.Project.from_coco(shared_data / "bccd" / "annotations.json", path=tmp_path / "p.eaw")
+    before = p.objects.df
+    old = p._folder.labels.read().select(
+        "label_id", "item_id", pl.col("ordinal").cast(pl.Int64), "kind", "class_name",
+        *(pl.col(c).cast(pl.Float32) for c in ("x", "y", "w", "h", "angle")),
+        "track_id", "annotator", "source", "extra", "change_id",
+    )  # fmt: skip
+    shutil.rmtree(p.path / "labels")
+    old.write_delta(p.path / "labels")
+    card = p.path / "project.json"
+    card.write_text(card.read_text().replace('"format": 2', '"format": 1'))
+    q = ea.open(p.path)
+    assert q.objects.df.equals(before)
+    assert '"format": 2' in card.read_text()
+    uri = q.df["uri"][0]
+    q.add_labels(pl.DataFrame({"path": [uri], "class_name": "RBC", "points": [[0.1, 0, 9, 0, 9, 9]]}))
+    assert q.objects.df["points"].to_list()[-1] == [0.1, 0, 9, 0, 9, 9]

@@ -339,7 +339,7 @@ export class Stage {
     const put = (shape: Shape, whole: string, always: boolean): void => {
       const text = !always && whole.length > LONG_NAME ? `${whole.slice(0, LONG_NAME)}…` : whole;
       const width = context.measureText(text).width + 10;
-      const corner = shape.object.angle ? shape.parts[0]! : shape.box;
+      const corner = topOf(shape);
       const x = Math.max(2, Math.min(corner[0]! * scale + left - 1, this.#room[0] - width - 2));
       const above = corner[1]! * scale + top - 20;
       const y = Math.max(2, Math.min(above, this.#room[1] - 20));
@@ -363,6 +363,13 @@ export class Stage {
       else put(shape, shape.name, false);
     }
   }
+}
+
+/** The highest vertex, where a name touches the shape it tells of. */
+function topOf({ parts, box }: Shape): ArrayLike<number> {
+  let top: ArrayLike<number> = parts[0] ?? box;
+  for (const part of parts) for (let i = 0; i + 1 < part.length; i += 2) if (part[i + 1]! < top[1]!) top = part.subarray(i);
+  return top;
 }
 
 const paths = new WeakMap<Shape, Path2D>();
