@@ -20,6 +20,7 @@ R = TypeVar("R")
 _SOURCES = (
     "embeddings/describe.py",
     "embeddings/descriptor.py",
+    "evaluation/matching.py",
     "formats/json_kernels.py",
     "images/_numba.py",
     "metrics/geometry.py",
@@ -40,7 +41,16 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
     `fastmath` lets sums be vectorised; kernels therefore see finite numbers only.
     """
-    options: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy"}
+    return _compiled(function, fastmath=True)
+
+
+def exact_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile like `kernel`, but with every operation as IEEE 754 has it: a ratio on a threshold stays there."""
+    return _compiled(function, fastmath=False)
+
+
+def _compiled(function: Callable[P, R], *, fastmath: bool) -> Callable[P, R]:
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
         compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to cache in (read-only home): compiled in each process

@@ -1,0 +1,1 @@
+"""How good predictions are: matching, average precision, curves, confusion, calibration, and what explains failure."""
