@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError, unknown
 from .levels import Level
-from .schema import CLASSIFICATION, ITEM, LABEL
+from .schema import CLASSIFICATION, ITEM, LABEL, run_of
 from .state import Snapshot, StateReader
 from .store.fold import Edit
 from .store.rows import RowSet, encode_rows
@@ -120,6 +120,10 @@ class EditVerbs:
         name = class_name.strip() if isinstance(class_name, str) else ""
         if not name:
             raise InputError(f"{class_name!r} cannot be a class.", "Give a text that is not empty.")
+        if run_of(view.level) is not None:
+            raise InputError(
+                "Predictions keep their class.", "Relabel view.items(), or the objects they were matched with."
+            )
         content, code = {"class_name": name}, f"view.relabel({name!r})"
         if view.level != ITEM:
             return self._edit_rows(view, "relabel", content, cause=cause, code=code)
@@ -168,6 +172,8 @@ class EditVerbs:
     ) -> Edit:
         with self._lock:
             self._snapshot()
+            if run_of(level) is not None:
+                level = self._level(level).stored
             edit = self._reader.log.append(level, kind, rows=rows, payload=payload, cause=cause, code=code)
             self._reader.publish()
         return edit

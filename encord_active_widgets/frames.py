@@ -93,7 +93,7 @@ def label_columns(
 
 
 def label_frame(
-    labels: pl.DataFrame, items: pl.DataFrame, values: Mapping[str, pl.DataFrame]
+    labels: pl.DataFrame, items: pl.DataFrame, values: Mapping[str, pl.DataFrame], *, key: str = LABEL_ID
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Renumber the labels of one level from 0, join their metrics; carry the item's address along."""
     context = items.select(ITEM_ID, *(c for c in _ITEM_CONTEXT if c in items.columns))
@@ -101,7 +101,7 @@ def label_frame(
     base = base.drop([c for c in context.columns if c != ITEM_ID], strict=False)
     base = base.join(context, on=ITEM_ID, how="left", maintain_order="left")
     base, metrics = _join_values(base, values)
-    first = [LABEL_ID, ITEM_ID, URI, CLASS_NAME, "kind"]
+    first = [key, ITEM_ID, URI, CLASS_NAME, *(c for c in (schema.CONFIDENCE,) if c in base.columns), "kind"]
     some = [c for c in base.columns if c not in first and base[c].null_count() < base.height]
     last = [c for c in (schema.EXTRA, ORDINAL) if c in some or c == ORDINAL]
     geometry = [c for c in schema.GEOMETRY if c in some]

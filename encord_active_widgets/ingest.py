@@ -111,12 +111,14 @@ def ingest(
     return Ingested(plan.added, plan.changed, plan.renamed, labels=labels.height, faults=len(faults))
 
 
-def commit(folder: ProjectFolder, change_id: str, code: str, *, items: int, labels: int, problems: int) -> None:
+def commit(
+    folder: ProjectFolder, change_id: str, code: str, *, items: int, labels: int, problems: int, cause: str = _STAGE
+) -> None:
     """Write the row that makes a change count; what came before it without one is ignored."""
     folder.changes.append(
         pl.DataFrame(
             {
-                CHANGE_ID: [change_id], "at": [dt.datetime.now(dt.UTC)], "cause": [_STAGE], "code": [code],
+                CHANGE_ID: [change_id], "at": [dt.datetime.now(dt.UTC)], "cause": [cause], "code": [code],
                 "items": [items], "labels": [labels], "problems": [problems],
             },
             schema=dict(schema.CHANGES.columns),

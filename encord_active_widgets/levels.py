@@ -36,6 +36,9 @@ class Level:
         Of items: the objects and the classifications on them.
     item_rows : pl.Series or None
         Of labels: the ordinal of each one's item.
+    stored_as : str
+        The name that edits, values and embeddings are kept under, where it is not `name`: a run that
+        takes the place of another begins without its tags.
     """
 
     name: str
@@ -46,6 +49,12 @@ class Level:
     phash: pl.Series | None = None
     below: tuple[Level, ...] = ()
     item_rows: pl.Series | None = None
+    stored_as: str = ""
+
+    @property
+    def stored(self) -> str:
+        """The name that this level is stored under."""
+        return self.stored_as or self.name
 
     @property
     def n(self) -> int:

@@ -19,6 +19,7 @@ from .errors import InputError, unknown
 from .formats.source import Source
 from .jobs import Job
 from .making import Making
+from .runs import RunVerbs
 from .schema import CLASSIFICATION, ITEM, LABEL, OBJECT
 from .state import Snapshot, StateReader
 from .store.folder import ProjectFolder
@@ -35,7 +36,7 @@ QUALITY_METRICS = (
 )  # fmt: skip
 
 
-class Project(Making, EditVerbs):
+class Project(Making, EditVerbs, RunVerbs):
     """A folder of tables about images, explored and edited in a notebook.
 
     Make one with `Project.from_folder`, `from_frame`, `from_coco`, `from_voc`, `from_yolo`, `from_video`
@@ -138,6 +139,8 @@ class Project(Making, EditVerbs):
         return self._sets[ITEM]
 
     def _embedding_sets(self, level: str) -> EmbeddingSets:
+        if schema.run_of(level) is not None:
+            return self._sets.setdefault(self._level(level).stored, EmbeddingSets(self, level))
         if level not in self._sets:
             raise InputError(f"A view of {level}s has no embeddings.", "Use p.objects or p.classifications.")
         return self._sets[level]

@@ -23,6 +23,8 @@ CLASSIFICATION = "classification"
 LABEL = "label"
 """Objects and classifications together; its edits are kept at their own two levels."""
 LABEL_LEVELS = (OBJECT, CLASSIFICATION)
+PREDICTION = "prediction"
+"""What the levels of predictions begin with: that of the run "yolo" is `prediction:yolo`."""
 
 # Label kinds.
 KIND_BOX = "box"
@@ -41,6 +43,9 @@ KINDS = (*OBJECT_KINDS, KIND_CLASSIFICATION)
 # Columns that code in several rooms names.
 ITEM_ID = "item_id"
 LABEL_ID = "label_id"
+PREDICTION_ID = "prediction_id"
+CONFIDENCE = "confidence"
+PROBABILITIES = "probabilities"
 ORDINAL = "ordinal"
 CONTENT_HASH = "content_hash"
 URI = "uri"
@@ -189,6 +194,36 @@ as seen (y points down). Of every other shape it is the axis-aligned bounds. `po
 the source had besides.
 """
 
+PREDICTIONS = TableSchema(
+    "predictions",
+    {
+        **{PREDICTION_ID if name == LABEL_ID else name: dtype for name, dtype in LABELS.columns.items()},
+        CONFIDENCE: pl.Float64,
+        PROBABILITIES: pl.List(pl.Float32),
+    },
+    key=ORDINAL,
+    stored=LABELS.stored,
+)
+"""One row a prediction of one run: a label, and how sure the model is of it. `probabilities` are those of the
+run's classes, in their order, where a model gives them all."""
+
+RUNS = TableSchema(
+    "runs",
+    {
+        CHANGE_ID: pl.String,
+        "run": pl.String,
+        "at": UTC_MICROSECONDS,
+        "kind": pl.String,
+        "classes": pl.List(pl.String),
+        "predictions": pl.Int64,
+        "items": pl.Int64,
+        "source": pl.String,
+        "code": pl.String,
+    },
+    key="at",
+)
+"""One row a run that was added; a later one of the same name takes its place, one of kind "removed" ends it."""
+
 GEOMETRY = (
     "x", "y", "w", "h", "angle", "points", "rings", "holes", "visibility", "rle", "mask_h", "mask_w"
 )  # fmt: skip
@@ -254,8 +289,22 @@ that only adds a custom metric; where several rows have a value, the one written
 VALUES = TableSchema("values", {ORDINAL: pl.UInt32}, key=ORDINAL, open=True, stored={ORDINAL: pl.Int64})
 """Metric values by row: neighbours, custom metrics."""
 
+
+def prediction_level(run: str) -> str:
+    """Return the level of a run's predictions."""
+    return f"{PREDICTION}:{run}"
+
+
+def run_of(level: str) -> str | None:
+    """Return the run whose predictions a level holds; None for other levels."""
+    start, _, run = level.partition(":")
+    return run if start == PREDICTION and run else None
+
+
 HIDDEN_ITEM_COLUMNS = ("modified_ns", CHANGE_ID, REVISION)
 """Bookkeeping that no user frame shows."""
 
-RESERVED_COLUMNS = frozenset([*ITEMS.columns, *LABELS.columns, TAGS, NOTE, PHASH, DUPLICATE_GROUP])
+RESERVED_COLUMNS = frozenset(
+    [*ITEMS.columns, *LABELS.columns, *PREDICTIONS.columns, TAGS, NOTE, PHASH, DUPLICATE_GROUP]
+)
 """Names that neither metadata nor a custom metric may take."""

@@ -6,7 +6,7 @@ array of ordinals means the same everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from . import schema
 from .frames import edited_frame, item_frame, label_columns, label_frame, newest_rows
 from .levels import Level
-from .schema import CHANGE_ID, CLASS_NAME, CLASSIFICATION, ITEM, ITEM_ID, LABEL, LABEL_ID, LABEL_LEVELS, OBJECT, ORDINAL
+from .schema import (
+    CHANGE_ID,
+    CLASS_NAME,
+    CLASSIFICATION,
+    ITEM,
+    ITEM_ID,
+    LABEL,
+    LABEL_ID,
+    LABEL_LEVELS,
+    OBJECT,
+    ORDINAL,
+    PREDICTION_ID,
+)  # fmt: skip
 from .store.edits import EditLog
 from .store.fold import Folded, LevelEdits
 from .store.folder import ProjectFolder
@@ -25,18 +37,51 @@ from .store.tables import Table
 
 Mask = NDArray[np.bool_]
 
+REMOVED_RUN = "removed"
 _LAST_FAMILIES = ("crops", "neighbours")
 """What is special to labels comes before what images have too."""
 
 
+@dataclass(frozen=True)
+class Run:
+    """One set of predictions: a model's answers on the project's items.
+
+    Attributes
+    ----------
+    kind : str
+        `"detection"` or `"classification"`.
+    classes : tuple of str
+        The classes the model knows, in the order of its probabilities.
+    """
+
+    change_id: str
+    name: str
+    at: Any
+    kind: str
+    classes: tuple[str, ...]
+    predictions: int
+    items: int
+    source: str
+
+    @property
+    def stored(self) -> str:
+        """What edits, values and embeddings of these predictions are kept under."""
+        return f"{schema.PREDICTION}-{self.change_id[:16]}"
+
+
 class Levels(dict[str, Level]):
-    """Levels by name; the level of all labels together is put together when asked for."""
+    """Levels by name; that of all labels together, and those of predictions, are made when asked for."""
+
+    def __init__(self, levels: Mapping[str, Level], late: Mapping[str, Callable[[], Level]]) -> None:
+        super().__init__(levels)
+        self._late = late
 
     def __missing__(self, name: str) -> Level:
-        if name != LABEL:
-            raise KeyError(name)
-        self[LABEL] = all_labels(self[OBJECT], self[CLASSIFICATION])
-        return self[LABEL]
+        if name == LABEL:
+            self[name] = all_labels(self[OBJECT], self[CLASSIFICATION])
+        else:
+            self[name] = self._late[name]()
+        return self[name]
 
 
 @dataclass(frozen=True)
@@ -48,6 +93,7 @@ class Snapshot:
     filters: Mapping[str, Any] = field(default_factory=dict)
     undo: str | None = None
     redo: str | None = None
+    runs: Mapping[str, Run] = field(default_factory=dict)
 
     @property
     def items(self) -> Level:
@@ -88,6 +134,8 @@ class StateReader:
         self._base: dict[str, tuple[pl.DataFrame, tuple[str, ...], pl.Series | None]] = {}
         self._edited: dict[str, tuple[tuple[Any, ...], pl.DataFrame]] = {}
         self._snapshot: Snapshot | None = None
+        self._runs: dict[str, Run] = {}
+        self._predicted: dict[str, tuple[tuple[Any, ...], tuple[pl.DataFrame, tuple[str, ...], pl.Series]]] = {}
 
     @property
     def log(self) -> EditLog:
@@ -102,16 +150,18 @@ class StateReader:
             "labels": self._folder.labels,
             "changes": self._folder.changes,
             "pixels": self._folder.pixels,
+            "runs": self._folder.runs,
         }
         for level in (ITEM, *LABEL_LEVELS):
             families = sorted(self._folder.families(level), key=lambda f: (f in _LAST_FAMILIES, f))
             tables |= {f"values/{level}/{f}": self._folder.values(f, level) for f in families}
-        stamps = tuple((k, t.stamp()) for k, t in tables.items())
+        stamps = tuple((k, t.stamp()) for k, t in tables.items()) + self._run_stamps()
         changed = stamps != self._parts
         if changed:
             self._rebuild(tables)
-            self._parts = stamps
+            self._parts = stamps[: len(tables)] + self._run_stamps()
         sizes = {k: v[0].height for k, v in self._base.items()}
+        sizes |= {run.stored: run.predictions for run in self._runs.values()}
         edited = self._log.refresh(sizes)
         if old is not None and not changed and not edited:
             return old
@@ -123,7 +173,13 @@ class StateReader:
         items_frame, metrics, phash = self._base[ITEM]
         item_edits = state.level(ITEM, items_frame.height)
         below = tuple(self._label_level(name, state, item_edits) for name in LABEL_LEVELS)
-        levels = Levels({level.name: level for level in below})
+        late = {
+            schema.prediction_level(run.name): self._late_level(
+                run, state.level(run.stored, run.predictions), item_edits
+            )
+            for run in self._runs.values()
+        }
+        levels = Levels({level.name: level for level in below}, late)
         frame = self._item_level_frame(items_frame, item_edits, below)
         levels[ITEM] = Level(ITEM, frame, ITEM_ID, item_edits, metrics, phash, below)
         self._snapshot = Snapshot(
@@ -132,8 +188,47 @@ class StateReader:
             filters=dict(state.filters),
             undo=state.done[-1].text if state.done else None,
             redo=state.undone[-1].text if state.undone else None,
+            runs=dict(self._runs),
         )
         return self._snapshot
+
+    # -- predictions ------------------------------------------------------------------------
+
+    def _run_stamps(self) -> tuple[tuple[str, int], ...]:
+        """Say what values predictions have; their frames are read only when asked for."""
+        return tuple(
+            (f"{run.stored}/{family}", self._folder.values(family, run.stored).stamp())
+            for run in self._runs.values()
+            for family in self._folder.families(run.stored)
+        )
+
+    def _late_level(self, run: Run, edits: LevelEdits, items: LevelEdits) -> Callable[[], Level]:
+        base, stamps = self._base[ITEM][0], tuple(s for s in self._run_stamps() if s[0].startswith(f"{run.stored}/"))
+
+        def make() -> Level:
+            frame, metrics, item_rows = self._prediction_frame(run, base, stamps)
+            kept = self._without_removed_items(item_rows, edits, items)
+            noted = self._kept(run.stored, (frame, edits.notes), lambda: edited_frame(frame, kept))
+            name = schema.prediction_level(run.name)
+            return Level(name, noted, PREDICTION_ID, kept, metrics, item_rows=item_rows, stored_as=run.stored)
+
+        return make
+
+    def _prediction_frame(
+        self, run: Run, items: pl.DataFrame, stamps: tuple[Any, ...]
+    ) -> tuple[pl.DataFrame, tuple[str, ...], pl.Series]:
+        known = self._predicted.get(run.stored)
+        if known is not None and known[0][0] is items and known[0][1] == stamps:
+            return known[1]
+        rows = self._read(run.stored, self._folder.predictions(run.name))
+        rows = rows.filter(pl.col(CHANGE_ID) == run.change_id).sort(ORDINAL)
+        values = {f: self._folder.values(f, run.stored).read() for f in self._folder.families(run.stored)}
+        owners = rows.select(ITEM_ID).join(
+            items.select(ITEM_ID, ORDINAL), on=ITEM_ID, how="left", maintain_order="left"
+        )
+        made = (*label_frame(rows, items, values, key=PREDICTION_ID), owners[ORDINAL])
+        self._predicted[run.stored] = ((items, stamps), made)
+        return made
 
     def _label_level(self, name: str, state: Folded, items: LevelEdits) -> Level:
         base, metrics, item_rows = self._base[name]
@@ -208,11 +303,25 @@ class StateReader:
                 frame.select(ITEM_ID, ORDINAL), on=ITEM_ID, how="left", maintain_order="left"
             )
             self._base[level] = (*label_frame(part, frame, values(level)), rows[ORDINAL])
+        self._runs = _newest_runs(frames["runs"].join(committed, on=CHANGE_ID, how="semi", maintain_order="left"))
 
     @property
     def raw_items(self) -> pl.DataFrame:
         """The items table in `schema.ITEMS`, one row an item."""
         return self._items
+
+
+def _newest_runs(table: pl.DataFrame) -> dict[str, Run]:
+    """Return the runs that are there: of each name the last, unless that says it was removed."""
+    found: dict[str, Run] = {}
+    for row in table.iter_rows(named=True):
+        found.pop(row["run"], None)
+        if row["kind"] != REMOVED_RUN:
+            found[row["run"]] = Run(
+                row[CHANGE_ID], row["run"], row["at"], row["kind"], tuple(row["classes"] or ()), row["predictions"],
+                row["items"], row["source"],
+            )  # fmt: skip
+    return found
 
 
 def _bytes(mask: Mask | None) -> bytes | None:

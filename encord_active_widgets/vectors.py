@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from .errors import EawError, InputError, ShapeError, unknown
 from .formats.source import as_polars
-from .schema import CONTENT_HASH, EMBEDDING, ITEM, KEY, OBJECT, ORDINAL, VECTOR
+from .schema import CONTENT_HASH, EMBEDDING, ITEM, KEY, ORDINAL, VECTOR, run_of
 from .view import View
 
 if TYPE_CHECKING:
@@ -191,15 +191,19 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         self.level = level
         self._loaded: dict[str, EmbeddingSet] = {}
 
+    @property
+    def _stored(self) -> str:
+        return self.level if run_of(self.level) is None else self._project._level(self.level).stored
+
     def __iter__(self) -> Iterator[str]:
-        names = self._project._folder.embeddings(self.level)
+        names = self._project._folder.embeddings(self._stored)
         return iter(sorted(names, key=lambda n: (n != DESCRIPTOR, n)))
 
     def __len__(self) -> int:
-        return len(self._project._folder.embeddings(self.level))
+        return len(self._project._folder.embeddings(self._stored))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._project._folder.embeddings(self.level)
+        return name in self._project._folder.embeddings(self._stored)
 
     def __repr__(self) -> str:
         return (
@@ -234,7 +238,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         blobs = [row.tobytes() for row in data]
         frame = pl.DataFrame({KEY: ids, VECTOR: blobs}, schema=dict(EMBEDDING.columns))
         with self._project._lock:
-            self._project._folder.embedding(name, self.level).replace(frame)
+            self._project._folder.embedding(name, self._stored).replace(frame)
             self._loaded.pop(name, None)
         self._project._after_embedding(name, self.level)
 
@@ -285,7 +289,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         """Return the rows of this level that belong to a view of another."""
         if self.level == ITEM:
             return view.items().rows
-        return (view.objects() if self.level == OBJECT else view.classifications()).rows
+        return view._on_items(self.level).rows
 
     def _named(self, embedding: str | None) -> EmbeddingSet:
         name = embedding or self.default
@@ -313,7 +317,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         return View(self._project, self.level, view._ops, ranked)
 
     def _load(self, name: str, level: Level) -> EmbeddingSet:
-        table = self._project._folder.embedding(name, self.level)
+        table = self._project._folder.embedding(name, self._stored)
         key_column = CONTENT_HASH if name == DESCRIPTOR and self.level == ITEM else level.key
         keys = level.frame.select(ORDINAL, pl.col(key_column).alias(KEY))
         if level.alive is not None:
@@ -330,7 +334,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         stored = table.read().unique(KEY, keep="last", maintain_order=True)
         joined = keys.join(stored, on=KEY, how="inner", maintain_order="left")
         digest = int(joined.select(ORDINAL, VECTOR).hash_rows(seed=0).sum() or 0) if joined.height else 0
-        home = self._project._folder.cache / "embeddings" / self.level / name
+        home = self._project._folder.cache / "embeddings" / self._stored / name
         folder = home / f"{digest:016x}-{joined.height}"
         before = _latest(home, folder)
         rows, vectors = _materialise(folder, joined)

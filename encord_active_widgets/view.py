@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from .errors import InputError, unknown
 from .expressions import inner_of_has, tag_column, with_tag_columns
 from .levels import Level
-from .schema import CLASSIFICATION, ITEM, ITEM_ID, OBJECT, ORDINAL, TAGS
+from .schema import CLASSIFICATION, ITEM, ITEM_ID, OBJECT, ORDINAL, PREDICTION, TAGS, prediction_level, run_of
 from .store.rows import encode_rows
 
 if TYPE_CHECKING:
     from .dataset import ImageDataset
+    from .evaluating import Evaluation
     from .exporting import Exported
     from .project import Project
     from .vectors import EmbeddingSets
@@ -62,7 +63,7 @@ class View:
 
     @property
     def level(self) -> str:
-        """`"item"`, `"object"`, `"classification"`, or `"label"` for the last two together."""
+        """`"item"`, `"object"`, `"classification"`, `"label"` for the last two together, or `"prediction:<run>"`."""
         return self._level
 
     @property
@@ -118,7 +119,8 @@ class View:
 
     def __repr__(self) -> str:
         total = len(View(self._project, self._level))
-        return f"View of {len(self):,} of {total:,} {self._level}s in {self._project.name!r}\n{self.df}"
+        noun = PREDICTION if run_of(self._level) is not None else self._level
+        return f"View of {len(self):,} of {total:,} {noun}s in {self._project.name!r}\n{self.df}"
 
     # -- narrower views -----------------------------------------------------------------
 
@@ -192,6 +194,15 @@ class View:
         """Return the class answers on these items, item by item."""
         return self if self._level == CLASSIFICATION else self._on_items(CLASSIFICATION)
 
+    def predictions(self, run: str) -> View:
+        """Return what a run predicted on these items, item by item."""
+        self._project._run_named(run)
+        return self._on_items(prediction_level(run))
+
+    def evaluate(self, run: str, **options: Any) -> Evaluation:
+        """Evaluate a run's predictions on these items alone; see `Project.evaluate`."""
+        return self._project.evaluate(run, view=self, **options)
+
     def _on_items(self, name: str) -> View:
         level = self._project._snapshot().levels[name]
         mine = pl.DataFrame({ITEM_ID: self.items().ids}).with_row_index("place")
@@ -245,6 +256,8 @@ class View:
 
     def delete_label(self) -> None:
         """Delete these objects or classifications, as an edit that `project.undo()` takes back."""
+        if run_of(self._level) is not None:
+            raise InputError("Predictions are not deleted one by one.", "Remove the run: p.remove_predictions(…).")
         if self._level == ITEM:
             raise InputError(
                 "A view of items holds no labels to delete.", "Write view.objects().delete_label(), or view.remove()."

@@ -91,6 +91,8 @@ class Matches(NamedTuple):
         The prediction took a label that is ignored, so that it counts neither way.
     any_label_of : (t, p) int32
         The label taken in the matching without classes.
+    iou : (t, p) float32
+        IoU with the label taken among those of its class; 0 for none.
     rank : (p,) int32
         Place of a prediction among those of its class on its image, by confidence, from 0.
     same_iou, other_iou : (p,) float32
@@ -103,6 +105,7 @@ class Matches(NamedTuple):
     prediction_of: I32
     spared: Flags
     any_label_of: I32
+    iou: NDArray[np.float32]
     rank: I32
     same_iou: NDArray[np.float32]
     other_iou: NDArray[np.float32]
@@ -140,7 +143,15 @@ def _table_starts(prediction_starts: I64, label_starts: I64) -> I64:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def match(predictions: Boxes, labels: Boxes, pairs: Pairs, thresholds: F64, *, class_aware: bool = True) -> Matches:
+def match(
+    predictions: Boxes,
+    labels: Boxes,
+    pairs: Pairs,
+    thresholds: F64,
+    *,
+    class_aware: bool = True,
+    max_detections: int = 100,
+) -> Matches:
     """Match at every threshold.
 
     Parameters
@@ -152,6 +163,8 @@ def match(predictions: Boxes, labels: Boxes, pairs: Pairs, thresholds: F64, *, c
         IoU.
     class_aware : bool
         Predictions take labels of their own class only.
+    max_detections : int
+        Predictions of a class on an image beyond so many take nothing.
     """
     t, n, m = len(thresholds), len(predictions.item), len(labels.item)
     found = Matches(
@@ -159,6 +172,7 @@ def match(predictions: Boxes, labels: Boxes, pairs: Pairs, thresholds: F64, *, c
         np.full((t, m), NOBODY, np.int32),
         np.zeros((t, n), np.bool_),
         np.full((t, n), NOBODY, np.int32),
+        np.zeros((t, n), np.float32),
         np.zeros(n, np.int32),
         np.zeros(n, np.float32),
         np.zeros(n, np.float32),
@@ -169,8 +183,33 @@ def match(predictions: Boxes, labels: Boxes, pairs: Pairs, thresholds: F64, *, c
     if not class_aware:
         codes = (np.zeros(n, np.int64), np.zeros(m, np.int64))
     limits = np.minimum(np.asarray(thresholds, np.float64), NEARLY_ONE)
-    _match_all(*codes, labels.ignored, *pairs, limits, found)
+    _match_all(*codes, labels.ignored, *pairs, limits, max_detections, found)
     return found
+
+
+def nearest_predictions(
+    predictions: Boxes, labels: Boxes, pairs: Pairs, counted: Flags, *, class_aware: bool = True
+) -> tuple[NDArray[np.float32], I32, NDArray[np.float32], I32]:
+    """Find the predictions that each label overlaps most: of its class, and of others.
+
+    Parameters
+    ----------
+    counted : (p,) bool
+        Predictions to look at.
+
+    Returns
+    -------
+    same_iou, same_prediction, other_iou, other_prediction : (l,) arrays
+        IoU float32, row int32; -1 where nothing overlaps.
+    """
+    m = len(labels.item)
+    same, other = np.zeros(m, np.float32), np.zeros(m, np.float32)
+    same_row, other_row = np.full(m, NOBODY, np.int32), np.full(m, NOBODY, np.int32)
+    codes = (predictions.code, labels.code)
+    if not class_aware:
+        codes = (np.zeros(len(predictions.item), np.int64), np.zeros(m, np.int64))
+    _nearest_to_labels(*codes, *pairs, counted, same, same_row, other, other_row)
+    return same, same_row, other, other_row
 
 
 # -- compiled -------------------------------------------------------------------------------------
@@ -211,6 +250,7 @@ def _match_all(
     starts: I64,
     iou: F64,
     limits: F64,
+    most_detections: int,
     out: Matches,
 ) -> None:
     most = 0
@@ -234,7 +274,7 @@ def _match_all(
                 if table[q] >= least:
                     near[count] = q
                     count += 1
-            if count:
+            if count and out.rank[i] < most_detections:
                 _take(i, p_codes[i], l_codes, ignored, labels, near, count, table, limits, by, out)
 
 
@@ -276,6 +316,7 @@ def _take(
                 out.any_label_of[t, i] = labels[at]
                 continue
             out.label_of[t, i] = labels[at]
+            out.iou[t, i] = table[at]
             out.spared[t, i] = ignored[labels[at]]
             out.prediction_of[t, labels[at]] = i
 
@@ -296,3 +337,38 @@ def _nearest(i: int, code: int, l_codes: I64, ignored: Flags, labels: I64, table
             other = table[q]
             out.other_label[i] = j
     out.same_iou[i], out.other_iou[i] = same, other
+
+
+@exact_kernel
+def _nearest_to_labels(
+    p_codes: I64,
+    l_codes: I64,
+    p_order: I64,
+    l_order: I64,
+    p_starts: I64,
+    l_starts: I64,
+    starts: I64,
+    iou: F64,
+    counted: Flags,
+    same: NDArray[np.float32],
+    same_row: I32,
+    other: NDArray[np.float32],
+    other_row: I32,
+) -> None:
+    for g in range(p_starts.shape[0] - 1):
+        n = l_starts[g + 1] - l_starts[g]
+        for p in range(p_starts[g], p_starts[g + 1]):
+            i = p_order[p]
+            if not counted[i]:
+                continue
+            base = starts[g] + (p - p_starts[g]) * n
+            for q in range(n):
+                share = np.float32(iou[base + q])
+                if share <= 0:
+                    continue
+                j = l_order[l_starts[g] + q]
+                if p_codes[i] == l_codes[j]:
+                    if share > same[j]:
+                        same[j], same_row[j] = share, i
+                elif share > other[j]:
+                    other[j], other_row[j] = share, i

@@ -21,6 +21,7 @@ _SOURCES = (
     "embeddings/describe.py",
     "embeddings/descriptor.py",
     "evaluation/matching.py",
+    "evaluation/shapes.py",
     "formats/json_kernels.py",
     "images/_numba.py",
     "metrics/geometry.py",

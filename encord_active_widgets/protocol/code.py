@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from ..schema import run_of
 from ..view import View
 from .filters import Spec
 from .parsing import code_of
@@ -14,6 +15,12 @@ from .parsing import code_of
 _LINE = 88
 _MOST_IDS = 1000
 LEVELS = {"item": "p.items", "object": "p.objects", "classification": "p.classifications"}
+
+
+def level_code(level: str) -> str:
+    """Return the expression of a level's rows."""
+    run = run_of(level)
+    return LEVELS[level] if run is None else f"p.predictions[{run!r}]"
 
 
 def filter_code(spec: Any, expressions: Mapping[str, pl.Expr]) -> list[str]:
@@ -41,7 +48,9 @@ def view_code(
 
 def root_code(view: View) -> str:
     """Return an expression that makes the view an explorer was opened on."""
-    text = LEVELS[view.level]
+    text = level_code(view.level)
+    if run_of(view.level) is not None and view._extra is not None:
+        view = View(view.project, view.level, view._ops)
     if view._extra is not None:  # found by similarity: its own columns cannot be asked of other rows
         rows = view.rows
         return f"{text}.by_ids({_ids(view, rows)!r})" if rows.size <= _MOST_IDS else "w.view"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..levels import Level
-from ..schema import CLASS_NAME, CONTENT_HASH, ITEM, ITEM_ID, LABEL_ID, OBJECT, ORDINAL, URI
+from ..schema import CLASS_NAME, CONTENT_HASH, ITEM, ITEM_ID, LABEL_ID, OBJECT, ORDINAL, PREDICTION, PREDICTION_ID, URI
 
 Bytes = NDArray[np.uint8]
 
@@ -27,13 +28,15 @@ _TEXT_SHARE = 0.5
 _FEW_LEVELS = 24
 _MOST_DEFAULT_LEVELS = 60
 _NEIGHBOUR_PREFIXES = ("uniqueness_", "typicality_", "diversity_", "difficulty_", "class_quality_")
-_HIDDEN = frozenset({ORDINAL, ITEM_ID, LABEL_ID, CONTENT_HASH, URI, "added_at", "frame", "extra"})
+_HIDDEN = frozenset({ORDINAL, ITEM_ID, LABEL_ID, PREDICTION_ID, CONTENT_HASH, URI, "added_at", "frame", "extra"})
 _DEFAULT = {
     ITEM: ("brightness", "sharpness", "contrast", "uniqueness", "colourfulness", "object_count", "object_density"),
+    PREDICTION: ("confidence", "iou", "relative_area", "aspect_ratio", "border_closeness"),
     OBJECT: ("class_quality", "relative_area", "aspect_ratio", "max_iou_same_class", "shape_outlier", "sharpness"),
 }
 """What the side panel shows at first, by level."""
 _MOST_DECIMALS = 9
+_JUDGED = ("outcome", "reason", "label_class", "confidence", "iou")
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,19 @@ class ColumnCache:
         self._frame: pl.DataFrame | None = None
         self._columns: dict[str, Column] = {}
         self._encoded: dict[tuple[str, str], bytes] = {}
+        self._fixed: Mapping[str, Column] = {}
 
-    def columns(self, level: Level) -> dict[str, Column]:
-        """Describe every column that an explorer shows."""
+    def columns(self, level: Level, fixed: Mapping[str, Column] | None = None) -> dict[str, Column]:
+        """Describe every column that an explorer shows; `fixed` ones are described already."""
+        self._fixed = fixed if fixed is not None else self._fixed
         if self._frame is not level.frame:
             old, old_columns, old_bytes = self._frame, self._columns, self._encoded
             self._frame, self._columns, self._encoded = level.frame, {}, {}
             for name in level.frame.columns:
                 series = level.frame[name]
+                if name in self._fixed:
+                    self._columns[name] = self._fixed[name]
+                    continue
                 if old is not None and name in old_columns and old[name] is not None and _same(old[name], series):
                     self._columns[name] = old_columns[name]
                     self._encoded |= {k: v for k, v in old_bytes.items() if k[0] == name}
@@ -213,14 +221,20 @@ def _is_default(column: Column, level: str, *, is_custom: bool) -> bool:
     if column.kind == "category":
         telling = 1 < len(column.levels) <= _MOST_DEFAULT_LEVELS and column.name != "mode"
         return telling or column.name == CLASS_NAME
-    return column.name in _DEFAULT.get(level, ()) or is_custom
+    return column.name in _DEFAULT.get(level.partition(":")[0], ()) or is_custom
 
 
 def message(column: Column, level: Level, specs: dict[str, Any]) -> dict[str, Any]:
     """Return what the browser is told of a column."""
     spec = specs.get(column.name)
     is_metric = column.name in level.metrics
-    group = "metrics" if is_metric else "labels" if column.name in (CLASS_NAME, "kind", "object_count") else "metadata"
+    group = (
+        "metrics"
+        if is_metric
+        else "labels"
+        if column.name in (CLASS_NAME, "kind", "object_count", *_JUDGED)
+        else "metadata"
+    )
     out: dict[str, Any] = {
         "name": column.name,
         "title": column.name.replace("_", " "),

@@ -51,7 +51,7 @@ class Editing:
         """Return the rows a request speaks of, as a view of the level that is shown."""
         data = bytes(buffers[0]) if buffers else b""
         rows = decode_rows(str(content.get("enc", "ids")), data)
-        return View(self._project, self._service.view.level).at(rows[rows < self._service.level.n])
+        return View(self._project, self._service.name).at(rows[rows < self._service.level.n])
 
     def labels_relabel(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Give labels another class; on images the class of the image."""
@@ -81,7 +81,7 @@ class Editing:
     def tags_rename(self, content: dict[str, Any], _: Buffers) -> Reply:
         """Rename a tag, or merge it into another."""
         old, new = str(content.get("from", "")), str(content.get("to", "")).strip()
-        self._project._known_tag(old, self._service.view.level)
+        self._project._known_tag(old, self._service.name)
         exists = new in self._service.level.tag_names
         if exists and not content.get("merge"):
             raise InputError(f'There is a tag "{new}" already.', "Merge the two instead.")
@@ -92,13 +92,13 @@ class Editing:
 
     def tags_delete(self, content: dict[str, Any], _: Buffers) -> Reply:
         """Take a tag off everything."""
-        self._project._known_tag(str(content.get("name", "")), self._service.view.level)
+        self._project._known_tag(str(content.get("name", "")), self._service.name)
         self._edit("delete_tag", {"name": content["name"]})
         return self._edited()
 
     def tags_color(self, content: dict[str, Any], _: Buffers) -> Reply:
         """Give a tag a colour."""
-        self._project._known_tag(str(content.get("name", "")), self._service.view.level)
+        self._project._known_tag(str(content.get("name", "")), self._service.name)
         color = content.get("color")
         if color is not None and not _is_color(color):
             raise InputError(f"{color!r:.40} is no colour.", 'Give "#rrggbb".')
@@ -106,7 +106,7 @@ class Editing:
         return self._edited()
 
     def _edit(self, kind: str, payload: dict[str, Any]) -> None:
-        self._project._edit(self._service.view.level, kind, payload=payload, cause=_CAUSE)
+        self._project._edit(self._service.name, kind, payload=payload, cause=_CAUSE)
 
     def _undo(self, *, redo: bool) -> Reply:
         texts = self._project._step(1, _CAUSE, redo=redo)
@@ -120,7 +120,7 @@ class Editing:
             {
                 "revision": self._service.revise(),
                 "saved": True,
-                "tags": self._service.tag_list(snapshot.levels[self._service.view.level]),
+                "tags": self._service.tag_list(snapshot.levels[self._service.name]),
                 "undo": snapshot.undo,
                 "redo": snapshot.redo,
             }

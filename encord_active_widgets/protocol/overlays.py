@@ -18,7 +18,6 @@ from ..schema import (
     KIND_POINT,
     KIND_POLYLINE,
     KIND_ROTATED_BOX,
-    LABEL_ID,
     ORDINAL,
 )
 
@@ -36,24 +35,27 @@ def drawn_objects(level: Level, item_row: int) -> tuple[list[dict[str, Any]], li
     if level.alive is not None:
         mask = mask & level.alive
     frame = level.frame.filter(pl.Series(mask)).head(_MOST_OBJECTS)
+    more = [c for c in ("confidence", "outcome", "reason") if c in frame.columns]
+    key = level.key
     wanted = ("angle", "track_id", "points", "rings", "holes", "visibility", "rle", "mask_h", "mask_w")
     frame = frame.with_columns(pl.lit(None).alias(c) for c in wanted if c not in frame.columns)
     coordinates: list[NDArray[np.float32]] = []
     buffers: list[bytes] = [b""]
     out = []
     at = 0
-    for row in frame.select(LABEL_ID, ORDINAL, "kind", CLASS_NAME, "x", "y", "w", "h", *wanted).iter_rows(named=True):
+    for row in frame.select(key, ORDINAL, "kind", CLASS_NAME, "x", "y", "w", "h", *wanted, *more).iter_rows(named=True):
         points = np.asarray(row["points"] or [], np.float32)
         coordinates.append(points)
         out.append(
             {
-                "id": row[LABEL_ID],
+                "id": row[key],
                 "row": row[ORDINAL],
                 **{k: row[k] for k in ("kind", CLASS_NAME, "x", "y", "w", "h", "angle", "track_id")},
                 "at": at,
                 "n": int(points.size),
                 **{k: row[k] for k in ("rings", "holes", "visibility")},
                 "mask": _mask(row, buffers),
+                **{k: row[k] for k in more},
             }
         )
         at += points.size

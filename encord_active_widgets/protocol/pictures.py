@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import EawError
 from ..levels import Level
-from ..schema import CLASS_NAME, CONTENT_HASH, LABEL_ID, URI
+from ..schema import CLASS_NAME, CONTENT_HASH, URI
 from ..store.folder import resolve_address
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Pictures:
 
     @staticmethod
     def _key_of(frame: pl.DataFrame, k: int) -> tuple[str, str | None]:
-        return frame[LABEL_ID][k], frame[CLASS_NAME][k]
+        return frame.to_series(0)[k], frame[CLASS_NAME][k]
 
     def warm_up(self) -> None:
         """Load what crops need, on a thread: the first page of them comes at once."""

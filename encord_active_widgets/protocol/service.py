@@ -17,15 +17,29 @@ from .. import __version__
 from ..errors import InputError, unknown
 from ..levels import Level
 from ..project import Project
-from ..schema import CLASS_NAME, CLASSIFICATION, ITEM, KIND_KEYPOINTS, NOTE, OBJECT, ORDINAL, URI
+from ..schema import (
+    CLASS_NAME,
+    CLASSIFICATION,
+    ITEM,
+    KIND_CLASSIFICATION,
+    KIND_KEYPOINTS,
+    NOTE,
+    OBJECT,
+    ORDINAL,
+    PREDICTION,
+    URI,
+    prediction_level,
+    run_of,
+)  # fmt: skip
 from ..state import Snapshot
 from ..store.folder import resolve_address
 from ..store.rows import encode_mask, pack_mask
 from ..vectors import EmbeddingSets
 from ..view import View
 from . import PROTOCOL_VERSION
-from .columns import ColumnCache, message
+from .columns import Column, ColumnCache, message
 from .filters import Spec, to_expr
+from .judged import Judge
 from .overlays import drawn_objects
 from .pictures import Pictures
 from .router import Buffers, Handler, Reply, finite
@@ -40,7 +54,6 @@ _MOST_NEIGHBOURS = 100
 _SPEC_BYTES = 20_000
 _TITLES = {ITEM: "Images", OBJECT: "Objects"}
 _NOUNS = {ITEM: "image", OBJECT: "object", CLASSIFICATION: "class"}
-_SWITCHED = (ITEM, OBJECT)
 _MOST_CLASSES = 255
 _NUMBER_KEYS = 9
 _MOST_NEWS = 400
@@ -50,8 +63,9 @@ class Service:
     """Answers for one explorer on one view; safe to call from several threads."""
 
     def __init__(self, view: View) -> None:
-        self.view = view
+        self._name = view.level
         self._views = {view.level: view}
+        self._judges: dict[str, Judge] = {}
         self.project: Project = view.project
         self.session = uuid.uuid4().hex
         self.expressions: dict[str, pl.Expr] = {}
@@ -79,30 +93,32 @@ class Service:
             "rows.get": self.rows_get,
             "neighbors.get": self.neighbors_get,
             "tags.get": self.tags_get,
+            "model.get": self.model_get,
         }
 
     def _cache(self) -> ColumnCache:
-        return self._caches.setdefault(self.view.level, ColumnCache())
+        return self._caches.setdefault(self._name, ColumnCache())
 
     def set_level(self, name: str) -> None:
-        """Show another level: of a view's items the objects on them, and back.
+        """Show another level: of a view's items the objects or the predictions on them, and back.
 
         Raises
         ------
         UnknownNameError
             There is no such level.
         """
-        if name not in _SWITCHED and name != self.view.level:
-            raise unknown("level", name, _SWITCHED)
+        known = self._switched(self.snapshot())
+        if name not in known and name != self._name:
+            raise unknown("level", name, known)
         with self._lock:
             if name not in self._views:
                 first = next(iter(self._views.values()))
                 whole = not first._ops
                 self._views[name] = (
-                    View(self.project, name) if whole else first.items() if name == ITEM else first.objects()
+                    View(self.project, name) if whole else first.items() if name == ITEM else first._on_items(name)
                 )
-            self.view = self._views[name]
-            if name == OBJECT:
+            self._name = name
+            if name != ITEM:
                 self._pictures.warm_up()
             self._base = None
             self.expressions = {}
@@ -110,9 +126,40 @@ class Service:
     # -- state ------------------------------------------------------------------------------
 
     @property
+    def name(self) -> str:
+        """The level this explorer shows, by name."""
+        return self._name
+
+    @property
+    def view(self) -> View:
+        """The view this explorer shows; one of predictions carries what became of them."""
+        view, judge = self._views[self._name], self.judge
+        extra = None if judge is None else judge.extra(self.snapshot())
+        return view if extra is None else View(self.project, self._name, view._ops, extra)
+
+    @property
+    def judge(self) -> Judge | None:
+        """The verdicts on the predictions shown; None at other levels."""
+        if run_of(self._name) is None:
+            return None
+        with self._lock:
+            if self._name not in self._judges:
+                self._judges[self._name] = Judge(self._views[self._name])
+            return self._judges[self._name]
+
+    @property
     def level(self) -> Level:
         """The level this explorer shows, as it is now."""
-        return self.project._level(self.view.level)
+        return self._level_of(self.snapshot())
+
+    def _level_of(self, snapshot: Snapshot) -> Level:
+        judge = self.judge
+        return snapshot.levels[self._name] if judge is None else judge.judged(snapshot)
+
+    def _columns(self, level: Level) -> dict[str, Column]:
+        judge = self.judge
+        fixed = {} if judge is None else judge.fixed_columns(self.snapshot())
+        return self._cache().columns(level, fixed)
 
     def snapshot(self) -> Snapshot:
         """All levels, as they are now."""
@@ -122,7 +169,7 @@ class Service:
         """Notice what changed since the last call; return the revision this explorer counts."""
         with self._lock:
             snapshot = self.snapshot()
-            level = snapshot.levels[self.view.level]
+            level = snapshot.levels[self._name]
             maps = tuple((e["name"], e["key"], *e["layouts"]) for e in self._embeddings())
             job = self.project._job
             seen = {
@@ -146,9 +193,9 @@ class Service:
     def spec(self) -> dict[str, Any]:
         """Return the trait `_spec`: everything the page needs to lay itself out, under 20 kB."""
         snapshot = self.snapshot()
-        level = snapshot.levels[self.view.level]
+        level = self._level_of(snapshot)
         specs = self._metric_specs()
-        columns = [message(c, level, specs) for c in self._cache().columns(level).values()]
+        columns = [message(c, level, specs) for c in self._columns(level).values()]
         base = self._base_mask(snapshot)
         alive = level.n if level.alive is None else int(level.alive.sum())
         computed = "brightness" in level.metrics
@@ -156,10 +203,11 @@ class Service:
             "n": level.n,
             "alive": alive,
             "revision": self.revise(),
-            "level": self.view.level,
+            "level": self._name,
             "levels": self._levels(snapshot),
-            "noun": _NOUNS.get(self.view.level, self.view.level),
+            "noun": _NOUNS.get(self._name, PREDICTION),
             "classes": self._classes(snapshot),
+            "model": None if self.judge is None else self.judge.describe(snapshot),
             "project": {"name": self.project.name, "path": str(self.project.path)},
             "columns": columns,
             "embeddings": self._embeddings(),
@@ -176,19 +224,30 @@ class Service:
 
     def _levels(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         """List the levels that can be switched to: those that have rows."""
-        names = [n for n in _SWITCHED if n == self.view.level or snapshot.levels[n].n]
-        if self.view.level not in names:
-            names.append(self.view.level)
+        names = self._switched(snapshot)
+        if self._name not in names:
+            names.append(self._name)
         out = []
         for name in names:
-            level = snapshot.levels[name]
-            n = level.n if level.alive is None else int(level.alive.sum())
-            out.append({"id": name, "title": _TITLES.get(name, name), "n": n})
+            run = run_of(name)
+            if run is not None and name not in self._views:  # its frame is read when it is looked at
+                n = snapshot.runs[run].predictions
+            else:
+                level = snapshot.levels[name]
+                n = level.n if level.alive is None else int(level.alive.sum())
+            if n or run is not None or name == self._name:
+                out.append(
+                    {"id": name, "title": run or _TITLES.get(name, name), "n": n, **({"run": run} if run else {})}
+                )
         return out
+
+    @staticmethod
+    def _switched(snapshot: Snapshot) -> list[str]:
+        return [ITEM, OBJECT, *(prediction_level(run) for run in snapshot.runs)]
 
     def _classes(self, snapshot: Snapshot) -> list[str]:
         """List the classes that rows of this level may be given."""
-        level = snapshot.levels[OBJECT if self.view.level == OBJECT else CLASSIFICATION]
+        level = snapshot.levels[OBJECT if self._name == OBJECT else CLASSIFICATION]
         found = level.frame[CLASS_NAME].drop_nulls().value_counts(sort=True)[CLASS_NAME].to_list()
         named = [n for h in self.project._folder.headers() for n in _header_classes(h)]
         return list(dict.fromkeys([*found, *named]))[:_MOST_CLASSES]
@@ -196,7 +255,7 @@ class Service:
     def _metric_specs(self) -> dict[str, Any]:
         from ..metrics.registry import registered
 
-        return {m.name: m for m in registered(self.view.level)}
+        return {m.name: m for m in registered(self._name)}
 
     def _embeddings(self) -> list[dict[str, Any]]:
         sets = self._sets()
@@ -206,7 +265,7 @@ class Service:
         return [{"name": v.name, "dim": v.dim, "layouts": v.layouts, "key": v.key} for v in at_hand if v.layouts]
 
     def _sets(self) -> EmbeddingSets:
-        return self.project._embedding_sets(self.view.level)
+        return self.project._embedding_sets(self._name)
 
     def tag_list(self, level: Level) -> list[dict[str, Any]]:
         """Return the tags with their counts in this explorer's view."""
@@ -239,12 +298,12 @@ class Service:
 
     def _base_mask(self, snapshot: Snapshot) -> Mask | None:
         """Rows of the view this explorer was opened on; None when that is everything."""
-        level = snapshot.levels[self.view.level]
+        level = self._level_of(snapshot)
         if self._base is None or self._base[0] != snapshot.revision:
             rows = None
             mask: Mask | None = level.alive
-            if self.view._ops:
-                rows = self.view.rows
+            if self._views[self._name]._ops:
+                rows = self._views[self._name].rows
                 mask = np.zeros(level.n, np.bool_)
                 mask[rows] = True
             self._base = (snapshot.revision, mask, rows)
@@ -268,13 +327,13 @@ class Service:
         snapshot = self.snapshot()
         mask = self._base_mask(snapshot)
         if mask is None:
-            mask = np.ones(snapshot.levels[self.view.level].n, np.bool_)
+            mask = np.ones(self._level_of(snapshot).n, np.bool_)
         return Reply({"n": int(mask.sum())}, [pack_mask(mask)])
 
     def columns_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Send one byte (or float) a row of some columns."""
         level, encoding = self.level, content.get("enc", "bins8")
-        columns = self._cache().columns(level)
+        columns = self._columns(level)
         out, data = [], []
         for name in content.get("names", []):
             if name not in columns:
@@ -327,7 +386,7 @@ class Service:
     def order_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Send the permutation that sorts all rows by a column; missing values last, ties by row."""
         snapshot = self.snapshot()
-        level = snapshot.levels[self.view.level]
+        level = self._level_of(snapshot)
         by, descending = content.get("by"), bool(content.get("desc"))
         if by is None:
             return Reply({}, [self._given_order(snapshot, level).astype("<u4").tobytes()])
@@ -356,13 +415,18 @@ class Service:
         """Send up to 64 thumbnails; those not made yet are made now."""
         rows = _rows_of(buffers)[:_MOST_THUMBS]
         level, shapes = self.level, None
-        if level.name == OBJECT:
+        if level.item_rows is not None and level.name != CLASSIFICATION and self._has_shapes(level):
             blobs, shapes = self._pictures.crops(level, self.snapshot().items, rows)
         else:
             blobs = self._pictures.thumbnails(level, self.snapshot().items, rows)
         offsets = np.concatenate([[0], np.cumsum([len(b) for b in blobs])]).astype("<u4")
         head = {"gen": content.get("gen"), "mime": "image/jpeg", **({"shapes": shapes} if shapes is not None else {})}
         return Reply(head, [offsets.tobytes(), b"".join(blobs)])
+
+    @staticmethod
+    def _has_shapes(level: Level) -> bool:
+        """Tell whether rows are objects; the classes that a model gave to images have no place on them."""
+        return level.name == OBJECT or bool(level.n and level.frame["kind"][0] != KIND_CLASSIFICATION)
 
     def image_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Send one full image, not larger than asked."""
@@ -376,11 +440,11 @@ class Service:
     def row_detail(self, content: dict[str, Any], buffers: Buffers) -> Reply:
         """Send all that is known of one row."""
         snapshot = self.snapshot()
-        level = snapshot.levels[self.view.level]
+        level = self._level_of(snapshot)
         row = _row(content, level)
         record = level.frame.row(row, named=True)
         specs = self._metric_specs()
-        columns = self._cache().columns(level)
+        columns = self._columns(level)
         values = []
         for name in columns:
             if name in (CLASS_NAME, NOTE):
@@ -400,6 +464,7 @@ class Service:
         item_row = self._item_row(level, row)
         item = snapshot.items.frame.row(item_row, named=True)
         objects, buffers_out = drawn_objects(snapshot.levels[OBJECT], item_row)
+        predicted = self._predicted(snapshot, content.get("run"), item_row, buffers_out)
         return Reply(
             {
                 "row": row,
@@ -412,13 +477,41 @@ class Service:
                 "note": record.get(NOTE),
                 "tags": [k for k, m in level.edits.tags.items() if m[row]],
                 "values": values,
-                "focus": record[level.key] if level.name == OBJECT else None,
+                "focus": record[level.key] if level.name != ITEM else None,
                 "objects": objects,
+                **predicted,
                 "skeletons": self._skeletons() if any(o["kind"] == KIND_KEYPOINTS for o in objects) else {},
                 "problems": self._problems_of(uri),
             },
             buffers_out,
         )
+
+    def _predicted(self, snapshot: Snapshot, wanted: Any, item_row: int, buffers: list[bytes]) -> dict[str, Any]:
+        """Return what a run predicted on an item; its coordinates and masks are added to the buffers."""
+        run = run_of(self._name) or (wanted if wanted in snapshot.runs else None)
+        out: dict[str, Any] = {"runs": list(snapshot.runs), "run": run}
+        if run is None:
+            return {**out, "predictions": []}
+        name = prediction_level(run)
+        judge = self.judge or self._judges.setdefault(name, Judge(self._on_level(name)))
+        found, more = drawn_objects(judge.judged(snapshot), item_row)
+        first = len(buffers)
+        buffers.extend(more)
+        for entry in found:
+            if entry["mask"] is not None:
+                entry["mask"]["b"] += first
+        return {**out, "predictions": found, "predictions_buffer": first}
+
+    def _on_level(self, name: str) -> View:
+        first = next(iter(self._views.values()))
+        return first._on_items(name) if first._ops else View(self.project, name)
+
+    def model_get(self, content: dict[str, Any], buffers: Buffers) -> Reply:
+        """Send the verdicts on all predictions at every threshold."""
+        if self.judge is None:
+            raise InputError("This level has no predictions.", "Switch to a run.")
+        head, data = self.judge.tables(self.snapshot())
+        return Reply(head, data)
 
     def _skeletons(self) -> dict[str, Any]:
         """Return the names and bones of each class's keypoints, as COCO's categories give them."""

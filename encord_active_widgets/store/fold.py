@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..schema import ITEM, LABEL
+from ..schema import ITEM, LABEL, PREDICTION
 from .rows import decode_mask
 
 Mask = NDArray[np.bool_]
@@ -42,7 +42,8 @@ class Edit:
     def text(self) -> str:
         """Say in a few words what this edit did."""
         n = self.n + sum(other["n"] for other in self.payload.get("also", []))
-        noun = f"{n:,} {LABEL if self.payload.get('also') else self.level}{'' if n == 1 else 's'}"
+        one = LABEL if self.payload.get("also") else PREDICTION if self.level.startswith(PREDICTION) else self.level
+        noun = f"{n:,} {one}{'' if n == 1 else 's'}"
         say = _WORDS.get(self.kind)
         return self.kind if say is None else say(self.payload, noun, self.level)
 

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from .. import schema
 from .._version import __version__
@@ -32,6 +33,7 @@ class ProjectFolder:
         self.path = path
         self.items = Table(path / "items", schema.ITEMS)
         self.labels = Table(path / "labels", schema.LABELS)
+        self.runs = Table(path / "runs", schema.RUNS)
         self.changes = Table(path / "changes", schema.CHANGES)
         self.problems = Table(path / "problems", schema.PROBLEMS)
         self.pixels = Table(path / "metrics" / "item" / "pixels", schema.PIXEL_METRICS)
@@ -86,6 +88,10 @@ class ProjectFolder:
         """List the embedding sets that exist."""
         root = self.path / "embeddings" / level
         return sorted(p.name for p in root.iterdir() if (p / "_delta_log").is_dir()) if root.is_dir() else []
+
+    def predictions(self, run: str) -> Table:
+        """Return the table of one run's predictions; a run that was replaced keeps its old rows in it."""
+        return Table(self.path / "predictions" / quote(run, safe=""), schema.PREDICTIONS)
 
     def lock(self) -> BaseFileLock:
         """Return the lock that importers hold, so that ordinals are given out once."""

@@ -14,13 +14,13 @@ import polars as pl
 import traitlets
 
 from ..errors import InputError, unknown
-from ..protocol.code import LEVELS, filter_code, root_code, selection_code, view_code
+from ..protocol.code import filter_code, level_code, root_code, selection_code, view_code
 from ..protocol.editing import Editing
 from ..protocol.filters import EMPTY, to_expr
 from ..protocol.parsing import from_expr
 from ..protocol.router import Reply, Router
 from ..protocol.service import Service
-from ..schema import CLASS_NAME, OBJECT
+from ..schema import CLASS_NAME, ITEM
 from ..store.rows import decode_rows, encode_rows
 from ..view import View
 from .bundle import esm
@@ -73,15 +73,20 @@ class Explorer(anywidget.AnyWidget):
             raise InputError(f"A height of {height} px is too small.", f"Give at least {_LEAST_HEIGHT_PX}.")
         self._service = Service(view)
         requests = {**self._service.handlers(), **Editing(self._service).handlers()}
-        own = {"sync": self._sync, "code.get": self._code_get, "level.set": self._level_set}
+        own = {
+            "sync": self._sync,
+            "code.get": self._code_get,
+            "level.set": self._level_set,
+            "model.missed": self._model_missed,
+        }
         self._router = Router({**requests, **own})
         self._kept: dict[str, dict[str, Any]] = {}
         super().__init__(
             _esm=esm(), _session=self._service.session_message(), _spec=self._service.spec(), height=height
         )
         ui: dict[str, Any] = {"rev": 1, "by": _PYTHON}
-        if view.level == OBJECT:
-            ui["color"] = CLASS_NAME
+        if view.level != ITEM:
+            ui["color"] = self._first_color()
         if color is not None:
             ui["color"] = self._column(color)
         if sort is not None:
@@ -95,6 +100,7 @@ class Explorer(anywidget.AnyWidget):
         self.on_msg(_weak(self, "_on_message"))
         self.observe(_weak(self, "_selection_changed"), names="_selection")
         self.observe(_weak(self, "_filter_changed"), names="_filter")
+        self.observe(_weak(self, "_ui_changed"), names="_ui")
         if filter is not None:
             self.filter = filter
         if link is not None:
@@ -109,22 +115,23 @@ class Explorer(anywidget.AnyWidget):
 
     @property
     def level(self) -> str:
-        """What one row is: `"item"` or `"object"`. Set it to switch; each level keeps its filter and selection."""
-        return self._service.view.level
+        """What one row is: `"item"`, `"object"` or `"prediction:<run>"`.
+
+        Set it to switch; each level keeps its filter and selection.
+        """
+        return self._service.name
 
     @level.setter
     def level(self, value: str) -> None:
         old = self.level
         if value == old:
             return
-        if value not in LEVELS:
-            raise unknown("level", value, LEVELS)
         expressions = self._service.expressions
         self._service.set_level(value)
         self._kept[old] = {
             "_selection": self._selection, "_filter": self._filter, "_ui": self._ui, "expressions": expressions
         }  # fmt: skip
-        coloured = {"color": CLASS_NAME} if value == OBJECT else {}
+        coloured = {} if value == ITEM else {"color": self._first_color()}
         kept = self._kept.get(value, {"_selection": _NOTHING, "_filter": {"spec": EMPTY}, "_ui": coloured})
         self._service.expressions = kept.get("expressions", {})
         self._spec = self._service.spec()
@@ -229,6 +236,45 @@ class Explorer(anywidget.AnyWidget):
         self._callbacks.clear()
         super().close()
 
+    def _first_color(self) -> str:
+        return "outcome" if self._service.judge is not None and "outcome" in self._service.level.columns else CLASS_NAME
+
+    def _model_missed(self, content: dict[str, Any], _: Any) -> Reply:
+        """Show the labels that the run missed, at their own level."""
+        judge = self._service.judge
+        if judge is None:
+            raise InputError("This level has no predictions.", "Switch to a run.")
+        judge.set_state(content.get("iou"), content.get("confidence"))
+        named = content.get("class")
+        missed = judge.missed(self._service.snapshot(), named if isinstance(named, str) else None)
+        self.level = missed.level
+        encoded = encode_rows(missed.rows)
+        frozen = {"enc": encoded.encoding, "data": base64.b64encode(encoded.data).decode(), "n": encoded.n}
+        what = f'missed by "{judge.run}"' + (f': "{named}"' if isinstance(named, str) else "")
+        spec = {"all": [{"rows": frozen, "text": what}]}
+        self._filter = {"rev": _next_rev(self._filter), "by": _PYTHON, "spec": spec}
+        return Reply({"n": encoded.n})
+
+    def _ui_changed(self, change: Mapping[str, Any]) -> None:
+        model, judge = change["new"].get("model"), self._service.judge
+        if isinstance(model, dict) and judge is not None:
+            judge.set_state(model.get("iou"), model.get("confidence"))
+
+    @property
+    def model(self) -> dict[str, float] | None:
+        """Where the sliders of a run stand: `{"iou": 0.5, "confidence": 0.0}`; None at other levels. Set it to move them."""
+        judge = self._service.judge
+        return None if judge is None else {"iou": judge.state[0], "confidence": judge.state[1]}
+
+    @model.setter
+    def model(self, value: Mapping[str, float]) -> None:
+        judge = self._service.judge
+        if judge is None:
+            raise InputError("This level has no predictions.", 'Set w.level = "prediction:<run>" first.')
+        judge.evaluation(self._service.snapshot())
+        judge.set_state(value.get("iou"), value.get("confidence"))
+        self._set_ui(model=self.model)
+
     # -- messages -------------------------------------------------------------------------------
 
     def _on_message(self, _: Any, content: Any, buffers: list[Any]) -> None:
@@ -255,7 +301,7 @@ class Explorer(anywidget.AnyWidget):
         if content.get("what") == "selection":
             ids = self.selection.ids.to_list()
             whole = View(self.view.project, self.view.level)
-            return Reply({"code": selection_code(ids, len(whole), root=LEVELS[self.view.level])})
+            return Reply({"code": selection_code(ids, len(whole), root=level_code(self.view.level))})
         return Reply({"code": self.code})
 
     def _refresh(self) -> None:

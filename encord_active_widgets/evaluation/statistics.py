@@ -1,0 +1,822 @@
+"""Which metric goes with failure: mutual information, rank correlation, and tests of both.
+
+=====================  ====================================================================================
+question               function
+=====================  ====================================================================================
+how much it tells      `mutual_information`, in nats, whatever the form of the dependence
+beyond chance          `association`, the share of the outcome's entropy, after a permutation baseline
+in which direction     `rank_correlation`
+do two groups differ   `ks_2samp`
+among many questions   `benjamini_hochberg`
+=====================  ====================================================================================
+
+Rows where the metric or the outcome is not a finite number are left out, column by column.
+
+Import this module inside functions: it loads numba.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError, ShapeError
+from ..images._numba import exact_kernel
+from .buckets import equal_count_codes
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+NOISE = 1e-10
+"""Noise that breaks ties, in standard deviations (Kraskov et al. 2004, section III; scikit-learn's size)."""
+DISCRETE_VALUES = 64
+"""A column of at most so many distinct values is a count or a code …"""
+ROWS_A_VALUE = 5
+"""… if each has at least so many rows on average (two distinct values always are)."""
+_PROBE_ROWS = 1_024
+"""Rows that show that a column has too many distinct values, before all are sorted."""
+BASELINE_ROWS = 20_000
+"""Rows of the permutation baseline. Fewer rows mean more noise, so the baseline errs on the safe side."""
+BASELINE_ROUNDS = 20
+CHANCE = 0.95
+"""Quantile of the permuted values that a metric must exceed."""
+OUTCOME_GROUPS = 8
+"""Groups of equal count that `association` cuts a continuous outcome into."""
+_MOST_NEIGHBOURS = 100
+_CLASS_SHARE = 10
+_SMALLEST = 2.3e-308
+"""Radius that holds only points at distance 0."""
+
+
+# -- mutual information ---------------------------------------------------------------------------
+
+
+class _Variable(NamedTuple):
+    """One side of a dependence: classes, or scaled numbers and their order."""
+
+    codes: I64 | None
+    values: F64
+    order: I64
+
+
+def mutual_information(
+    x: ArrayLike, y: ArrayLike, k: int = 3, seed: int = 0, *, noise: NDArray[np.floating] | None = None
+) -> F64:
+    r"""Return the mutual information of each column and the outcome, in nats; 0 = independent.
+
+    ================  ================  ========================================================================
+    column            outcome           estimator
+    ================  ================  ========================================================================
+    continuous        classes           :math:`\psi(n) - \langle\psi(n_y)\rangle + \langle\psi(k)\rangle
+                                        - \langle\psi(m)\rangle`, Ross 2014 (equation 2)
+    continuous        continuous        :math:`\psi(n) + \psi(k) - \langle\psi(n_x + 1) + \psi(n_y + 1)\rangle`,
+                                        Kraskov et al. 2004 (equation 8)
+    few values        classes           :math:`\sum p_{xy} \ln (p_{xy} / p_x p_y)`, exact for the sample
+    few values        continuous        Ross 2014, sides changed
+    ================  ================  ========================================================================
+
+    Equal to scikit-learn's `mutual_info_classif` and `mutual_info_regression` (with `discrete_features` for the
+    columns of few values): columns are divided by their standard deviation, get normal noise of 1e-10 that breaks
+    ties, and negative estimates become 0.
+
+    Parameters
+    ----------
+    x : (n,) or (n, m) float
+        Metrics. A column of at most 64 distinct values with five rows each on average is taken for discrete.
+    y : (n,) bool, integer or float
+        Outcome. Truth values and integers are classes, of any number; floats are continuous unless they have few
+        values.
+    k : int
+        Neighbours; less where a class is smaller. More neighbours: less variance, more bias.
+    seed : int
+        Seeds the noise. A column's value does not depend on the other columns.
+    noise : (n, m + 1) float, optional
+        Standard normal numbers to use instead, a column for each of `x` and one for `y`; zeros for none.
+
+    Returns
+    -------
+    (m,) float64
+        NaN where fewer than two rows are left. Classes of one row are left out.
+
+    Raises
+    ------
+    ShapeError
+        `x`, `y` and `noise` do not fit.
+    InputError
+        `k` is not positive.
+
+    References
+    ----------
+    Kraskov, Stögbauer & Grassberger, "Estimating mutual information", Phys. Rev. E 69, 066138 (2004).
+    Ross, "Mutual Information between Discrete and Continuous Data Sets", PLoS ONE 9(2): e87357 (2014).
+
+    Examples
+    --------
+    >>> count = np.repeat([1.0, 2.0], 50)
+    >>> mutual_information(count, count > 1).round(3).tolist()  # the whole entropy: ln 2
+    [0.693]
+    """
+    if k < 1:
+        raise InputError(f"{k} neighbours are none.", "Pass k=3 or more.")
+    columns, outcome, classes = _checked(x, y)
+    draws = _draws(noise, columns.shape, seed)
+    out = np.full(columns.shape[1], np.nan)
+    whole = _variable(outcome, draws[:, -1], classes) if len(outcome) and np.isfinite(outcome).all() else None
+    for j, column in enumerate(columns.T):
+        fine = np.isfinite(column)
+        if whole is not None and fine.all():
+            out[j] = _information(_variable(column, draws[:, j]), whole, k)
+            continue
+        fine &= np.isfinite(outcome)
+        part = None if classes is None else classes[fine]
+        if fine.any():
+            out[j] = _information(
+                _variable(column[fine], draws[fine, j]), _variable(outcome[fine], draws[fine, -1], part), k
+            )
+    return out
+
+
+def permuted(
+    x: ArrayLike,
+    y: ArrayLike,
+    k: int = 3,
+    seed: int = 0,
+    *,
+    rounds: int = BASELINE_ROUNDS,
+    rows: int = BASELINE_ROWS,
+) -> tuple[F64, F64]:
+    """Return what `mutual_information` finds by chance: its mean and 95 % quantile over shuffled outcomes.
+
+    Parameters
+    ----------
+    x, y, k, seed
+        As of `mutual_information`; the seed also shuffles.
+    rounds : int
+        Shuffles.
+    rows : int
+        Rows to work on; a seeded sample of a column's rows if it has more.
+
+    Returns
+    -------
+    mean, quantile : (m,) float64
+        In nats; NaN where fewer than two rows are left.
+
+    References
+    ----------
+    François et al., "The permutation test for feature selection by mutual information", ESANN 2006.
+    """
+    columns, outcome, classes = _checked(x, y)
+    draws = _draws(None, columns.shape, seed)
+    mean, high = np.full(columns.shape[1], np.nan), np.full(columns.shape[1], np.nan)
+    for j, column in enumerate(columns.T):
+        fine = np.flatnonzero(np.isfinite(column) & np.isfinite(outcome))
+        found = _shuffled(column, outcome, classes, draws[:, [j, -1]], fine, k, seed, rounds, rows)
+        if found is not None:
+            mean[j], high[j] = found.mean(), np.quantile(found, CHANCE)
+    return mean, high
+
+
+def _shuffled(
+    column: F64,
+    outcome: F64,
+    classes: I64 | None,
+    draws: F64,
+    fine: I64,
+    k: int | None,
+    seed: int,
+    rounds: int,
+    rows: int,
+) -> F64 | None:
+    """Return the information about shuffled outcomes, (rounds,); nothing is sorted again."""
+    rng = np.random.default_rng(seed)
+    if len(fine) > rows:
+        fine = rng.choice(fine, rows, replace=False)
+    if len(fine) < 2:
+        return None
+    a = _variable(column[fine], draws[fine, 0])
+    b = _variable(outcome[fine], draws[fine, 1], None if classes is None else classes[fine])
+    found = np.empty(rounds)
+    for i in range(rounds):
+        places = rng.permutation(len(fine))
+        if b.codes is not None:
+            other = b._replace(codes=b.codes[places])
+        else:
+            back = np.empty_like(places)
+            back[places] = np.arange(len(places))
+            other = b._replace(values=b.values[places], order=back[b.order])
+        found[i] = _information(a, other, k)
+    return found
+
+
+class Association(NamedTuple):
+    """How much each metric tells about an outcome; arrays of (m,).
+
+    Attributes
+    ----------
+    score : float64
+        Share of the outcome's entropy in [0, 1] that the metric takes away beyond chance:
+        ``max(0, information - chance) / entropy``. NaN where nothing can be said: fewer than two rows, or
+        an outcome that never changes.
+    information : float64
+        Mutual information, in nats.
+    baseline, chance : float64
+        Mean and 95 % quantile of the same for shuffled outcomes.
+    entropy : float64
+        Entropy of the outcome over the rows used, in nats.
+    rows : int64
+        Rows with both numbers.
+    """
+
+    score: F64
+    information: F64
+    baseline: F64
+    chance: F64
+    entropy: F64
+    rows: I64
+
+
+def association(
+    x: ArrayLike,
+    y: ArrayLike,
+    k: int | None = None,
+    seed: int = 0,
+    *,
+    rounds: int = BASELINE_ROUNDS,
+    rows: int = BASELINE_ROWS,
+) -> Association:
+    """Score how much of the outcome's entropy each metric explains beyond chance; noise scores about 0.
+
+    This is Theil's uncertainty coefficient, with the chance part taken off. It sees any dependence, also one that
+    rises and falls, and says nothing of direction: see `rank_correlation` and `buckets.buckets` for that.
+
+    Parameters
+    ----------
+    x, y
+        As of `mutual_information`; a continuous outcome is cut into 8 groups of equal count, so that it has an
+        entropy to share.
+    k : int, optional
+        Neighbours. By default the square root of the rows, at most 100 and a tenth of the smaller class, at
+        least 3: with 3 neighbours the chance part of rare failures is ten times larger.
+    seed, rounds, rows
+        As of `permuted`.
+
+    References
+    ----------
+    Theil, "On the estimation of relationships involving qualitative variables", Am. J. Sociol. 76 (1970).
+    """
+    columns, outcome, classes = _checked(x, y)
+    if classes is None:
+        fine = np.isfinite(outcome)
+        classes = np.zeros(len(outcome), np.int64)
+        classes[fine] = equal_count_codes(outcome[fine], OUTCOME_GROUPS)
+    draws = _draws(None, columns.shape, seed)
+    found = np.full((5, columns.shape[1]), np.nan)
+    counts = np.zeros(columns.shape[1], np.int64)
+    for j, column in enumerate(columns.T):
+        places = np.flatnonzero(np.isfinite(column) & np.isfinite(outcome))
+        counts[j] = len(places)
+        shuffled = _shuffled(column, outcome, classes, draws[:, [j, -1]], places, k, seed, rounds, rows)
+        if shuffled is None:
+            continue
+        side = _Variable(classes[places], outcome, np.empty(0, np.int64))
+        told = _information(_variable(column[places], draws[places, j]), side, k)
+        chance = np.quantile(shuffled, CHANCE)
+        entropy = _entropy(np.bincount(classes[places]))
+        score = min(1.0, max(0.0, told - chance) / entropy) if entropy > 0 else np.nan
+        found[:, j] = score, told, shuffled.mean(), chance, entropy
+    return Association(*found, rows=counts)
+
+
+def _checked(x: ArrayLike, y: ArrayLike) -> tuple[F64, F64, I64 | None]:
+    """Return the columns (n, m), the outcome (n,) and its classes if it has such (-1 = none)."""
+    columns = np.asarray(x)
+    if columns.ndim == 1:
+        columns = columns[:, None]
+    outcome = np.asarray(y)
+    if columns.ndim != 2 or outcome.shape != columns.shape[:1]:
+        raise ShapeError(
+            f"Metrics of shape {columns.shape} do not fit an outcome of shape {outcome.shape}.", "Pass one a row."
+        )
+    numbers = np.asfortranarray(columns, np.float64)
+    if outcome.dtype.kind in "biu":
+        return numbers, outcome.astype(np.float64), np.unique(outcome, return_inverse=True)[1].astype(np.int64)
+    outcome = outcome.astype(np.float64)
+    fine = np.isfinite(outcome)
+    found = _few_values(outcome[fine])
+    if found is None:
+        return numbers, outcome, None
+    classes = np.full(len(outcome), -1, np.int64)
+    classes[fine] = found
+    return numbers, outcome, classes
+
+
+def _draws(noise: NDArray[np.floating] | None, shape: tuple[int, ...], seed: int) -> F64:
+    """Return standard normal numbers (n, m + 1); made here, those of all columns are the same."""
+    n, m = shape
+    if noise is None:
+        made = np.random.default_rng(seed).standard_normal((2, n))
+        places = np.zeros(m + 1, np.int64)
+        places[-1] = 1
+        return np.broadcast_to(made[:1].T, (n, m + 1)) if False else made[places].T
+    if noise.shape != (n, m + 1):
+        raise ShapeError(f"Noise of shape {noise.shape} is not of shape {(n, m + 1)}.", "Add a column for `y`.")
+    return noise.astype(np.float64, copy=False)
+
+
+def _few_values(values: F64) -> I64 | None:
+    """Return the codes of a column of few distinct values, None for others."""
+    if len(np.unique(values[:_PROBE_ROWS])) > DISCRETE_VALUES:
+        return None
+    distinct, codes = np.unique(values, return_inverse=True)
+    if len(distinct) > max(2, min(DISCRETE_VALUES, len(values) // ROWS_A_VALUE)):
+        return None
+    return codes.astype(np.int64)
+
+
+def _variable(values: F64, draws: F64, codes: I64 | None = None) -> _Variable:
+    """Scale to a standard deviation of 1, add noise and sort; columns of few values are coded."""
+    if codes is None:
+        codes = _few_values(values)
+    if codes is not None:
+        return _Variable(codes, values, np.empty(0, np.int64))
+    deviation = values.std()
+    scaled = values / (deviation if deviation >= 10 * np.finfo(np.float64).eps else 1.0)
+    scaled += NOISE * max(1.0, np.abs(scaled).mean()) * draws
+    return _Variable(None, scaled, np.argsort(scaled))
+
+
+def _information(a: _Variable, b: _Variable, k: int | None) -> float:
+    """Return the mutual information of two variables of the same rows, in nats, not below 0."""
+    if a.codes is not None and b.codes is not None:
+        return _plug_in(a.codes, b.codes)
+    if a.codes is not None:
+        a, b = b, a
+    if b.codes is not None:
+        return _of_classes(a.values[a.order], b.codes[a.order], k)
+    n = len(a.values)
+    if n < 2:
+        return math.nan
+    neighbours = min(3 if k is None else k, n - 1)
+    strip = max(neighbours + 1, math.isqrt(neighbours * n))
+    found = _kraskov(a.values, b.values, a.order, b.order, neighbours, strip, _digamma(n))
+    return max(0.0, float(found))
+
+
+def _of_classes(ordered: F64, codes: I64, k: int | None) -> float:
+    """Return Ross's estimate from sorted numbers and their classes; classes of one row are left out."""
+    counts = np.bincount(codes)
+    alone = counts == 1
+    if alone.any():
+        keep = ~alone[codes]
+        ordered, codes = ordered[keep], codes[keep]
+        counts[alone] = 0
+    if len(ordered) < 2:
+        return math.nan
+    if k is None:
+        most = min(_MOST_NEIGHBOURS, math.isqrt(len(ordered)), int(counts[counts > 0].min()) // _CLASS_SHARE)
+        k = max(3, most)
+    neighbours = np.clip(counts - 1, 0, k)
+    return max(0.0, float(_ross(ordered, codes, counts, neighbours, _digamma(len(ordered)))))
+
+
+def _plug_in(a: I64, b: I64) -> float:
+    """Return the mutual information of two columns of codes: H(a) + H(b) - H(a, b)."""
+    if len(a) < 2:
+        return math.nan
+    both = np.bincount(a * (int(b.max()) + 1) + b)
+    return max(0.0, _entropy(np.bincount(a)) + _entropy(np.bincount(b)) - _entropy(both))
+
+
+def _entropy(counts: NDArray[np.integer]) -> float:
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log(share)).sum())
+
+
+def _digamma(n: int) -> F64:
+    r"""Return :math:`\psi(i)` for i = 0 … n (NaN at 0): Abramowitz & Stegun 6.3.2 up to 15, 6.3.18 from there."""
+    i = np.arange(n + 1, dtype=np.float64)
+    out = np.full(n + 1, np.nan)
+    few = min(n, 15)
+    out[1 : few + 1] = np.cumsum(np.r_[-np.euler_gamma, 1 / i[1:few]])
+    square = 1 / np.square(i[16:])
+    series = square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square * (1 / 240 - square / 132))))
+    out[16:] = np.log(i[16:]) - 0.5 / i[16:] - series
+    return out
+
+
+# -- rank correlation -----------------------------------------------------------------------------
+
+
+def rank_correlation(x: ArrayLike, y: ArrayLike) -> tuple[F64, F64]:
+    r"""Return Spearman's rank correlation of each column with `y`, and its two-sided p-value.
+
+    Ties have their average rank. The p-value is that of :math:`t = r \sqrt{(n - 2) / (1 - r^2)}` by Student's
+    distribution, as `scipy.stats.spearmanr` has it.
+
+    Parameters
+    ----------
+    x : (n,) or (n, m) float
+    y : (n,) bool, integer or float
+
+    Returns
+    -------
+    correlation, p : (m,) float64
+        NaN where either side is constant or fewer than two rows are left; p is NaN for two rows.
+
+    References
+    ----------
+    Kendall & Stuart, The Advanced Theory of Statistics, volume 2 (1973), section 31.19.
+
+    Examples
+    --------
+    >>> rank_correlation([1, 2, 3, 4], [1, 4, 9, 16])[0].tolist()
+    [1.0]
+    """
+    columns, outcome, _ = _checked(x, y)
+    known = np.isfinite(outcome)
+    whole = _ranks(outcome) if known.all() else None
+    correlation, p = np.full((2, columns.shape[1]), np.nan)
+    for j, column in enumerate(columns.T):
+        fine = np.isfinite(column) & known
+        n = int(fine.sum())
+        if n < 2:
+            continue
+        a = _ranks(column[fine])
+        b = whole if whole is not None and n == len(outcome) else _ranks(outcome[fine])
+        spread = math.sqrt(np.dot(a, a)) * math.sqrt(np.dot(b, b))
+        if spread > 0:
+            correlation[j] = np.clip(np.dot(a, b) / spread, -1, 1)
+            p[j] = _student(correlation[j], n - 2)
+    return correlation, p
+
+
+def _ranks(values: F64) -> F64:
+    """Return average ranks less their mean."""
+    order = np.argsort(values)
+    return _average_ranks(values[order], order)
+
+
+# -- two samples ----------------------------------------------------------------------------------
+
+
+def ks_2samp(x: ArrayLike, y: ArrayLike) -> tuple[F64, F64]:
+    """Return the Kolmogorov–Smirnov distance of two samples, column by column, and its two-sided p-value.
+
+    The p-value is that of one sample of :math:`ab / (a + b)` rows against its distribution, as
+    `scipy.stats.ks_2samp(method="asymp")` has it.
+
+    Parameters
+    ----------
+    x : (a,) or (a, m) float
+    y : (b,) or (b, m) float
+
+    Returns
+    -------
+    statistic, p : (m,) float64
+        The largest distance between the two distribution functions, in [0, 1]. NaN where a sample is empty.
+
+    References
+    ----------
+    Hodges, "The significance probability of the Smirnov two-sample test", Arkiv för Matematik 3 (1958).
+    """
+    first, second = (np.asarray(values, np.float64) for values in (x, y))
+    first, second = (values[:, None] if values.ndim == 1 else values for values in (first, second))
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise ShapeError(f"Samples of shape {first.shape} and {second.shape} have other columns.", "Pass the same.")
+    statistic, p = np.full((2, first.shape[1]), np.nan)
+    for j, (a, b) in enumerate(zip(first.T, second.T, strict=True)):
+        left, right = np.sort(a[np.isfinite(a)]), np.sort(b[np.isfinite(b)])
+        if len(left) and len(right):
+            statistic[j] = _largest_gap(left, right)
+            more, less = float(max(len(left), len(right))), float(min(len(left), len(right)))
+            p[j] = _kolmogorov(round(more * less / (more + less)), statistic[j])
+    return statistic, p
+
+
+def _kolmogorov(n: int, d: float) -> float:
+    """Return the probability that the two-sided distance of n rows exceeds d.
+
+    Exact, but for more than 140 rows and medium distances, where it is Pelz and Good's series. The choice is that
+    of Simard & L'Ecuyer, "Computing the Two-Sided Kolmogorov-Smirnov Distribution", J. Stat. Softw. 39 (2011).
+    """
+    if n < 1:
+        return math.nan
+    square = n * d * d
+    if d >= 1 or square >= 370:
+        return 0.0
+    if n * d <= 0.5:
+        return 1.0
+    if d >= 0.5 or square >= (4.0 if n <= 140 else 2.2):
+        return min(1.0, 2 * _smirnov(n, d))
+    if n <= 140 or (n <= 100_000 and n * d**1.5 <= 1.4):
+        return min(1.0, max(0.0, 1 - _durbin(n, d)))
+    return min(1.0, max(0.0, _pelz_good(n, d)))
+
+
+def _smirnov(n: int, d: float) -> float:
+    """Return the probability that the one-sided distance exceeds d (Birnbaum & Tingey 1951)."""
+    j = np.arange(math.floor(n * (1 - d)) + 1, dtype=np.float64)
+    j = j[1 - d - j / n > 0]
+    logs = np.cumsum(np.log(np.arange(1, n + 1)))
+    logs = np.r_[0.0, logs]
+    i = j.astype(np.int64)
+    terms = logs[n] - logs[i] - logs[n - i] + (j - 1) * np.log(d + j / n) + (n - j) * np.log1p(-d - j / n)
+    return float(d * np.exp(terms).sum())
+
+
+def _durbin(n: int, d: float) -> float:
+    """Return the probability of a distance of at most d by powers of Durbin's matrix (Marsaglia et al. 2003)."""
+    k = math.ceil(n * d)
+    h, m = k - n * d, 2 * k - 1
+    i = np.arange(1, m + 1)
+    factorial = np.cumprod(np.r_[1.0, i])
+    lag = i[:, None] - i + 1
+    matrix = np.where(lag >= 0, 1 / factorial[np.maximum(lag, 0)], 0.0)
+    edge = (1 - h**i) / factorial[i]
+    edge[-1] = (1 - 2 * h**m + max(0.0, 2 * h - 1) ** m) / factorial[m]
+    matrix[:, 0], matrix[-1] = edge, edge[::-1]
+    power, exponent, base, shift, left = np.eye(m), 0, matrix, 0, n
+    while left:
+        if left % 2:
+            power, exponent = power @ base, exponent + shift
+            _, e = math.frexp(power.max())
+            power, exponent = np.ldexp(power, -e), exponent + e
+        base, shift = base @ base, 2 * shift
+        _, e = math.frexp(base.max())
+        base, shift = np.ldexp(base, -e), shift + e
+        left //= 2
+    middle = power[k - 1, k - 1]
+    if middle <= 0:
+        return 0.0
+    scale = math.lgamma(n + 1) - n * math.log(n) + exponent * math.log(2)
+    return float(math.exp(math.log(middle) + scale))
+
+
+def _pelz_good(n: int, d: float) -> float:
+    """Return the probability of a distance above d by four terms in 1 / sqrt(n) (Pelz & Good 1976)."""
+    z = math.sqrt(n) * d
+    z2, z4, z6, pi2 = z**2, z**4, z**6, math.pi**2
+    if pi2 / 8 / z2 > 700:
+        return 1.0
+    i = np.arange(1, math.ceil(16 * z / math.pi) + 1, dtype=np.float64)
+    u = np.square(i - 0.5) * pi2  # of the half-integers
+    v = np.square(i) * pi2  # of the integers
+    half, whole = np.exp(-u / (2 * z2)), np.exp(-v / (2 * z2))
+    root = math.sqrt(2 * math.pi)
+    k0 = root / z * half.sum()
+    k1 = root / (6 * z4) * ((u - z2) * half).sum()
+    k2 = root / (72 * z**7) * ((6 * z6 + 2 * z4 + (2 * z4 - 5 * z2) * u + (1 - 2 * z2) * u**2) * half).sum()
+    k2 -= root / (36 * z**3) * (v * whole).sum()
+    k3 = (5 - 30 * z2) * u**3 + (-60 * z2 + 212 * z4) * u**2 + (135 * z4 - 96 * z6) * u - 30 * z6 - 90 * z**8
+    third = root / (6480 * z**10) * (k3 * half).sum() + root / (216 * z6) * ((3 * z2 - v) * v * whole).sum()
+    return float(1 - k0 - k1 / math.sqrt(n) - k2 / n - third / n**1.5)
+
+
+# -- many tests -----------------------------------------------------------------------------------
+
+
+def benjamini_hochberg(p: ArrayLike) -> F64:
+    """Return p-values adjusted for the number of tests: those up to q hold at a false discovery rate of q.
+
+    Parameters
+    ----------
+    p : (m,) float in [0, 1]
+        NaN = no test: not counted, NaN again.
+
+    References
+    ----------
+    Benjamini & Hochberg, "Controlling the false discovery rate", J. R. Stat. Soc. B 57 (1995).
+
+    Examples
+    --------
+    >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(3).tolist()
+    [0.03, 0.04, 0.04]
+    """
+    values = np.asarray(p, np.float64)
+    if values.ndim != 1 or ((values < 0) | (values > 1)).any():
+        raise InputError("These are no p-values.", "Pass a list of numbers in [0, 1].")
+    out = np.full(len(values), np.nan)
+    places = np.flatnonzero(~np.isnan(values))
+    order = places[np.argsort(values[places], kind="stable")]
+    raised = values[order] * len(order) / np.arange(1, len(order) + 1)
+    out[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1)
+    return out
+
+
+# -- compiled -------------------------------------------------------------------------------------
+
+
+@exact_kernel
+def _first_within(ordered: F64, at: int, radius: float) -> int:
+    """Return the first of the sorted numbers nearer than the radius: doubled steps, then halved ones."""
+    inside, step = at, 1
+    while inside - step >= 0 and ordered[at] - ordered[inside - step] < radius:
+        inside -= step
+        step *= 2
+    outside = max(inside - step, -1)
+    while inside - outside > 1:
+        middle = (inside + outside) // 2
+        if ordered[at] - ordered[middle] < radius:
+            inside = middle
+        else:
+            outside = middle
+    return inside
+
+
+@exact_kernel
+def _last_within(ordered: F64, at: int, radius: float) -> int:
+    inside, step, n = at, 1, ordered.shape[0]
+    while inside + step < n and ordered[inside + step] - ordered[at] < radius:
+        inside += step
+        step *= 2
+    outside = min(inside + step, n)
+    while outside - inside > 1:
+        middle = (inside + outside) // 2
+        if ordered[middle] - ordered[at] < radius:
+            inside = middle
+        else:
+            outside = middle
+    return inside
+
+
+@exact_kernel
+def _ross(ordered: F64, codes: I64, counts: I64, neighbours: I64, psi: F64) -> float:
+    n = ordered.shape[0]
+    starts = np.zeros(counts.shape[0] + 1, np.int64)
+    for c in range(counts.shape[0]):
+        starts[c + 1] = starts[c] + counts[c]
+    filled = starts.copy()
+    places, own = np.empty(n, np.int64), np.empty(n, np.float64)
+    for p in range(n):
+        slot = filled[codes[p]]
+        places[slot], own[slot] = p, ordered[p]
+        filled[codes[p]] += 1
+    total = 0.0
+    for c in range(counts.shape[0]):
+        if counts[c] < 2:
+            continue
+        k = neighbours[c]
+        a, end = starts[c], starts[c + 1]
+        within = 0.0
+        for i in range(starts[c], end):
+            value = own[i]
+            # the k + 1 nearest of the class, itself among them: a window that only moves up
+            while a + k + 1 < end and own[a + k + 1] - value < value - own[a]:
+                a += 1
+            radius = max(value - own[a], own[a + k] - value, _SMALLEST)
+            within += psi[_last_within(ordered, places[i], radius) - _first_within(ordered, places[i], radius) + 1]
+        total += counts[c] * (psi[k] - psi[counts[c]]) - within
+    return psi[n] + total / n
+
+
+@exact_kernel
+def _kraskov(x: F64, y: F64, x_order: I64, y_order: I64, k: int, strip: int, psi: F64) -> float:
+    """Cut the points into strips by x, sort each by y, and look for neighbours up and down, strip by strip."""
+    n = x.shape[0]
+    rank = np.empty(n, np.int64)
+    xs, ys = np.empty(n, np.float64), np.empty(n, np.float64)
+    for i in range(n):
+        rank[x_order[i]] = i
+        xs[i], ys[i] = x[x_order[i]], y[y_order[i]]
+    strips = (n + strip - 1) // strip
+    filled = np.arange(strips) * strip
+    slot_x, slot_y = np.empty(n, np.float64), np.empty(n, np.float64)
+    slot_of = np.empty(n, np.int64)
+    for j in range(n):
+        i = y_order[j]
+        s = rank[i] // strip
+        slot_of[j] = filled[s]
+        slot_x[filled[s]], slot_y[filled[s]] = x[i], y[i]
+        filled[s] += 1
+    best = np.empty(k, np.float64)
+    total = 0.0
+    for j in range(n):
+        at = slot_of[j]
+        i = y_order[j]
+        home = rank[i] // strip
+        best[:] = np.inf
+        _search(slot_x, slot_y, home * strip, min(n, (home + 1) * strip), at, at + 1, x[i], y[i], best)
+        s = home - 1
+        while s >= 0 and x[i] - xs[(s + 1) * strip - 1] < best[k - 1]:
+            _enter(slot_x, slot_y, s * strip, (s + 1) * strip, x[i], y[i], best)
+            s -= 1
+        s = home + 1
+        while s < strips and xs[s * strip] - x[i] < best[k - 1]:
+            _enter(slot_x, slot_y, s * strip, min(n, (s + 1) * strip), x[i], y[i], best)
+            s += 1
+        radius = max(best[k - 1], _SMALLEST)
+        total += psi[_last_within(xs, rank[i], radius) - _first_within(xs, rank[i], radius) + 1]
+        total += psi[_last_within(ys, j, radius) - _first_within(ys, j, radius) + 1]
+    return psi[n] + psi[k] - total / n
+
+
+@exact_kernel
+def _enter(slot_x: F64, slot_y: F64, start: int, end: int, x: float, y: float, best: F64) -> None:
+    """Search a strip from where the point's y would be."""
+    low, high = start, end
+    while low < high:
+        middle = (low + high) // 2
+        if slot_y[middle] < y:
+            low = middle + 1
+        else:
+            high = middle
+    _search(slot_x, slot_y, start, end, low, low, x, y, best)
+
+
+@exact_kernel
+def _search(
+    slot_x: F64, slot_y: F64, start: int, end: int, below: int, above: int, x: float, y: float, best: F64
+) -> None:
+    """Keep the smallest distances (the larger of |dx| and |dy|) on both ways from a place of a strip, sorted."""
+    k = best.shape[0]
+    q = above
+    while q < end and slot_y[q] - y < best[k - 1]:
+        _keep(max(abs(slot_x[q] - x), slot_y[q] - y), best)
+        q += 1
+    q = below - 1
+    while q >= start and y - slot_y[q] < best[k - 1]:
+        _keep(max(abs(slot_x[q] - x), y - slot_y[q]), best)
+        q -= 1
+
+
+@exact_kernel
+def _keep(distance: float, best: F64) -> None:
+    place = best.shape[0] - 1
+    if distance >= best[place]:
+        return
+    while place > 0 and best[place - 1] > distance:
+        best[place] = best[place - 1]
+        place -= 1
+    best[place] = distance
+
+
+@exact_kernel
+def _average_ranks(ordered: F64, order: I64) -> F64:
+    n = ordered.shape[0]
+    out = np.empty(n, np.float64)
+    middle = (n - 1) / 2
+    start = 0
+    while start < n:
+        end = start + 1
+        while end < n and ordered[end] == ordered[start]:
+            end += 1
+        for i in range(start, end):
+            out[order[i]] = (start + end - 1) / 2 - middle
+        start = end
+    return out
+
+
+@exact_kernel
+def _largest_gap(a: F64, b: F64) -> float:
+    """Return the largest distance of two distribution functions, by merging the sorted samples."""
+    n, m = a.shape[0], b.shape[0]
+    i = j = 0
+    gap = 0.0
+    while i < n and j < m:
+        value = min(a[i], b[j])
+        while i < n and a[i] == value:
+            i += 1
+        while j < m and b[j] == value:
+            j += 1
+        gap = max(gap, abs(i / n - j / m))
+    return gap
+
+
+@exact_kernel
+def _student(correlation: float, freedom: int) -> float:
+    """Return the two-sided p-value of a correlation by Student's distribution.
+
+    It is the regularised incomplete beta function at 1 - r² (Abramowitz & Stegun 26.5.27), here by Lentz's
+    continued fraction (Press et al., Numerical Recipes, section 6.4).
+    """
+    if freedom < 1:
+        return np.nan
+    square = correlation * correlation
+    if square >= 1:
+        return 0.0
+    a, b, at, other = freedom / 2, 0.5, 1 - square, square
+    front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log1p(-square)
+    front = math.exp(front) * math.sqrt(square)
+    swapped = at > (a + 1) / (a + b + 2)
+    if swapped:
+        a, b, at = b, a, other
+    c, d = 1.0, 1 - (a + b) * at / (a + 1)
+    d = 1 / d if abs(d) > 1e-300 else 1e300
+    fraction = d
+    for i in range(1, 100_000):
+        term = i * (b - i) * at / ((a + 2 * i - 1) * (a + 2 * i))
+        for step in range(2):
+            if step:
+                term = -(a + i) * (a + b + i) * at / ((a + 2 * i) * (a + 2 * i + 1))
+            d = 1 + term * d
+            c = 1 + term / c
+            d = 1 / (d if abs(d) > 1e-300 else 1e-300)
+            c = c if abs(c) > 1e-300 else 1e-300
+            fraction *= d * c
+        if abs(d * c - 1) < 1e-15:
+            break
+    tail = front * fraction / a
+    return 1 - tail if swapped else tail

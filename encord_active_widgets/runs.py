@@ -1,0 +1,360 @@
+"""Runs: named sets of predictions beside the labels, added as one change, evaluated and compared."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from . import schema
+from .errors import InputError, unknown
+from .ingest import commit, write_problems
+from .schema import CHANGE_ID, CLASS_NAME, ITEM_ID, KIND_CLASSIFICATION, ORDINAL, PREDICTION_ID, URI, prediction_level
+from .state import REMOVED_RUN, Run, Snapshot
+from .view import View
+
+if TYPE_CHECKING:
+    from .comparing import Comparison
+    from .evaluating import Evaluation
+    from .formats.run import Context
+    from .formats.source import Source
+    from .project import Project
+    from .store.folder import ProjectFolder
+
+_CAUSE = "predictions"
+_LONGEST_NAME = 100
+DETECTION, CLASSIFYING = "detection", "classification"
+
+
+class Runs(Mapping[str, View]):
+    """`project.predictions`: the runs by name, each a view of its predictions.
+
+    Examples
+    --------
+    >>> p.predictions["yolo"].filter(pl.col("confidence") > 0.9)  # doctest: +SKIP
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._project._snapshot().runs)
+
+    def __len__(self) -> int:
+        return len(self._project._snapshot().runs)
+
+    def __getitem__(self, name: str) -> View:
+        self._project._run_named(name)
+        return View(self._project, prediction_level(name))
+
+    @property
+    def df(self) -> pl.DataFrame:
+        """One row a run: `run`, `kind`, `predictions`, `items`, `classes`, `source`, `at`."""
+        rows = [
+            (r.name, r.kind, r.predictions, r.items, len(r.classes), r.source, r.at)
+            for r in self._project._snapshot().runs.values()
+        ]
+        names = ("run", "kind", "predictions", "items", "classes", "source", "at")
+        types = (pl.String, pl.String, pl.Int64, pl.Int64, pl.Int64, pl.String, schema.UTC_MICROSECONDS)
+        return pl.DataFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return 'no predictions yet: p.add_predictions("my model", "results.json")'
+        return repr(self.df)
+
+
+class RunVerbs:
+    """Predictions of a project; `Project` brings the state they work on."""
+
+    _lock: threading.RLock
+    _folder: ProjectFolder
+
+    def _snapshot(self) -> Snapshot:
+        raise AssertionError("Project has it")
+
+    def _run_named(self, name: str) -> Run:
+        """Return what is known of a run.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such run; the nearest names are offered.
+        """
+        runs = self._snapshot().runs
+        if name not in runs:
+            if not runs:
+                raise InputError("The project has no predictions yet.", f'Call p.add_predictions("{name}", source).')
+            raise unknown("run", str(name), runs)
+        return runs[name]
+
+    @property
+    def predictions(self) -> Runs:
+        """The runs by name: `p.predictions["yolo"]` is a view, `p.predictions.df` lists them."""
+        return Runs(self)
+
+    def add_predictions(
+        self,
+        run: str,
+        source: Any,
+        classes: Sequence[str] | Mapping[int, str] | None = None,
+        *,
+        format: str | None = None,  # noqa: A002 - as everywhere in these calls
+        box_format: str = "xywh",
+        replace: bool = False,
+        strict: bool = False,
+    ) -> Run:
+        """Add a model's predictions under a name. All of them land in one change, or none.
+
+        Parameters
+        ----------
+        run : str
+            The name; runs live side by side.
+        source : path, frame, array or list
+            - COCO results (`.json`: bbox, segmentation or keypoints, with `score`)
+            - a folder of YOLO (`class x y w h confidence`) or KITTI (`format="kitti"`) text files, or
+              of PNG masks (`format="masks"`)
+            - a data frame, `.csv` or `.parquet`: `path` (or `item_id`), `class_name`, `confidence` and a
+              shape as in `Project.from_frame`; without a shape it is a classification
+            - a list of `ea.Prediction`, or a `.pkl` of one, read by an unpickler that allows nothing else
+            - probabilities (n, k) of a classifier, aligned with `p.items`; an array or `.npy`
+            - `{image: supervision.Detections}`, or a list of Ultralytics results
+        classes : sequence or mapping of str, optional
+            Names by the model's class numbers, where the project does not know them.
+        format : {"coco", "yolo", "yolo-segment", "kitti", "masks", "pickle", "frame", "probabilities"}, optional
+            What `source` is, where its ending does not say so.
+        box_format : {"xywh", "xyxy", "cxcywh", "xywhn", "xyxyn", "cxcywhn"}
+            What the numbers of boxes mean; with "n" they are shares of the image.
+        replace : bool
+            Take the place of a run of this name. Its tags go with it.
+        strict : bool
+            Raise where something cannot be used, instead of listing it in `p.problems`.
+
+        Returns
+        -------
+        Run
+            With `.predictions` and `.items`, the numbers of both.
+
+        Raises
+        ------
+        InputError
+            The name is taken, nothing fits the project, or the source is none of the above.
+        """
+        from .formats.predictions import read
+
+        name = _run_name(run)
+        runs = self._snapshot().runs
+        if name in runs and not replace:
+            raise InputError(
+                f'There is a run "{name}" already, of {runs[name].predictions:,} predictions.',
+                "Choose another name, or pass replace=True.",
+            )
+        context = _context(self, classes)
+        found = read(source, context, format=format, box_format=box_format)
+        if strict:
+            found.strict()
+        return self._add_run(name, found, context)
+
+    def _add_run(self, name: str, source: Source, context: Context) -> Run:
+        folder, change_id = self._folder, uuid.uuid4().hex
+        with self._lock, folder.lock():
+            items = self._snapshot().items.alive_frame().select(URI, ITEM_ID)
+            assert source.labels is not None
+            rows = _rows(source.labels, items, change_id)
+            if rows.is_empty():
+                raise InputError(
+                    f'No prediction of "{name}" can be used ({len(source.faults):,} were skipped).',
+                    source.faults[0].why if source.faults else "The source is empty.",
+                )
+            kinds = rows["kind"].unique().to_list()
+            if KIND_CLASSIFICATION in kinds and len(kinds) > 1:
+                raise InputError(f'"{name}" mixes classes of images and objects on them.', "Add them as two runs.")
+            kind = CLASSIFYING if kinds == [KIND_CLASSIFICATION] else DETECTION
+            named = source.header.get("classes") or context.classes
+            known = list(dict.fromkeys([*named, *rows[CLASS_NAME].drop_nulls().unique(maintain_order=True)]))
+            code = f"p.add_predictions({name!r}, …)"
+            folder.predictions(name).append(rows, durable=True)
+            folder.runs.append(
+                _run_row(change_id, name, kind, known, rows, str(source.card.get("source", source.name)), code),
+                durable=True,
+            )
+            write_problems(folder, source.faults, whole=False)
+            commit(folder, change_id, code, items=0, labels=rows.height, problems=len(source.faults), cause=_CAUSE)
+            return self._run_named(name)
+
+    def remove_predictions(self, run: str) -> None:
+        """Take a run out of the project. Its rows stay in the table's history."""
+        with self._lock, self._folder.lock():
+            old, change_id = self._run_named(run), uuid.uuid4().hex
+            code = f"p.remove_predictions({run!r})"
+            empty = schema.PREDICTIONS.empty()
+            self._folder.runs.append(
+                _run_row(change_id, old.name, REMOVED_RUN, [], empty, old.source, code), durable=True
+            )
+            commit(self._folder, change_id, code, items=0, labels=0, problems=0, cause=_CAUSE)
+
+    def evaluate(
+        self,
+        run: str,
+        iou: float | Sequence[float] | None = None,
+        view: View | None = None,
+        *,
+        shape: str | None = None,
+        class_aware: bool = True,
+        confidence: float = 0.0,
+        max_detections: int = 100,
+    ) -> Evaluation:
+        """Compare a run's predictions with the labels.
+
+        Parameters
+        ----------
+        run : str
+            The name of the run.
+        iou : float or sequence of float, optional
+            IoU thresholds; by default 0.5, 0.55, … 0.95, as COCO has them. Matches and curves are those
+            of the first.
+        view : View, optional
+            Only these items: a tag's own mAP.
+        shape : {"box", "mask"}, optional
+            What is laid over each other. By default masks (and polygons) where all predictions have
+            them, else boxes; turned boxes are compared as they lie.
+        class_aware : bool
+            A prediction is right only with the label's class. False asks for the place alone.
+        confidence : float
+            Predictions below count for nothing in matches, precision, recall and confusion. AP and AR
+            use all of them, as COCO does.
+        max_detections : int
+            How many predictions of a class on an image count, the surest first.
+
+        Returns
+        -------
+        Evaluation
+            Its repr is a small table; `.summary`, `.per_class`, `.curves`, `.confusion()`, `.matches`,
+            `.calibration` are frames, `.false_positives` … are views.
+
+        Raises
+        ------
+        InputError
+            There are no labels to compare with.
+        UnknownNameError
+            There is no such run.
+        """
+        from .evaluating import evaluate
+
+        return evaluate(
+            self,
+            self._run_named(run),
+            iou=iou,
+            view=view,
+            shape=shape,
+            class_aware=class_aware,
+            confidence=confidence,
+            max_detections=max_detections,
+        )
+
+    def compare(self, a: str, b: str, view: View | None = None, **options: Any) -> Comparison:
+        """Compare two runs on the same labels: differences by class, and what each finds that the other misses.
+
+        Parameters
+        ----------
+        a, b : str
+            Names of runs.
+        view : View, optional
+            Only these items.
+        **options
+            As for `evaluate`.
+        """
+        from .comparing import Comparison
+
+        return Comparison(self.evaluate(a, view=view, **options), self.evaluate(b, view=view, **options))
+
+
+def _run_name(run: Any) -> str:
+    name = run.strip() if isinstance(run, str) else ""
+    if not name or len(name) > _LONGEST_NAME or not name.strip(".") or any(ord(c) < 32 for c in name):
+        raise InputError(f"{run!r:.80} cannot name a run.", f"Give a text of 1 to {_LONGEST_NAME} characters.")
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{run!r:.80} is not Unicode.", "Give another name.") from error
+    return name
+
+
+def _context(project: RunVerbs, classes: Sequence[str] | Mapping[int, str] | None) -> Context:
+    """Say what predictions may refer to: images, ids of images, classes and their numbers."""
+    from .formats.run import Context
+
+    snapshot = project._snapshot()
+    frame = snapshot.items.alive_frame()
+    extra = (
+        frame[schema.EXTRA]
+        if schema.EXTRA in frame.columns
+        else pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+    )
+    ids = extra.str.json_path_match("$.id")
+    items = frame.select(
+        URI,
+        *(
+            pl.col(c).cast(pl.Int32) if c in frame.columns else pl.lit(None, dtype=pl.Int32).alias(c)
+            for c in ("width", "height")
+        ),
+    ).with_columns(ids.alias("image_id"))
+    if classes is not None:
+        numbered = dict(classes) if isinstance(classes, Mapping) else dict(enumerate(classes))
+        if not all(isinstance(v, str) for v in numbered.values()):
+            raise InputError("classes must be names.", "Give a list of texts, or a mapping of numbers to them.")
+        return Context(items, tuple(dict.fromkeys(numbered.values())), numbered)
+    categories: dict[int | str, str] = {}
+    for header in project._folder.headers():
+        for c in header.get("categories") or []:
+            if isinstance(c, dict) and isinstance(c.get("id"), (int, str)) and "name" in c:
+                categories.setdefault(c["id"], str(c["name"]))
+        names = header.get("names") or {}
+        for number, text in names.items() if isinstance(names, dict) else enumerate(names):
+            categories.setdefault(int(number) if str(number).isdigit() else number, str(text))
+    labelled = [snapshot.levels[name].alive_frame()[CLASS_NAME].drop_nulls().unique() for name in schema.LABEL_LEVELS]
+    used = sorted({name for names in labelled for name in names})
+    known = list(dict.fromkeys([*categories.values(), *used]))
+    return Context(items, tuple(known), categories or dict(enumerate(used)))
+
+
+def _rows(labels: pl.DataFrame, items: pl.DataFrame, change_id: str) -> pl.DataFrame:
+    """Make table rows of predictions, item by item in the project's order."""
+    owners = items.with_row_index("place")
+    rows = labels.join(owners, on=URI, how="inner", maintain_order="left").sort("place", maintain_order=True)
+    number = pl.int_range(pl.len()).over(ITEM_ID)
+    rows = rows.with_columns(
+        pl.concat_str(pl.col(ITEM_ID), pl.lit(":p"), number.cast(pl.String)).alias(PREDICTION_ID),
+        pl.int_range(pl.len(), dtype=pl.Int64).cast(pl.UInt32).alias(ORDINAL),
+        pl.lit(change_id).alias(CHANGE_ID),
+    )
+    return rows.select(
+        pl.col(name).cast(dtype) if name in rows.columns else pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in schema.PREDICTIONS.columns.items()
+    )
+
+
+def _run_row(
+    change_id: str, name: str, kind: str, classes: Sequence[str], rows: pl.DataFrame, source: str, code: str
+) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            CHANGE_ID: [change_id],
+            "run": [name],
+            "at": [dt.datetime.now(dt.UTC)],
+            "kind": [kind],
+            "classes": [list(classes)],
+            "predictions": [rows.height],
+            "items": [rows[ITEM_ID].n_unique()],
+            "source": [source],
+            "code": [code],
+        },
+        schema=dict(schema.RUNS.columns),
+    )
+
+
+__all__ = ["CLASSIFYING", "DETECTION", "RunVerbs", "Runs"]
