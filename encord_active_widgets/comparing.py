@@ -16,7 +16,7 @@ from .view import View
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .evaluating import Evaluation
+    from .evaluated import Evaluation
 
 _RATES = ("ap", "ap50", "ar", "precision", "recall", "f1")
 
@@ -123,8 +123,9 @@ class Comparison:
                 f"  {metric:<{width}}  {cells[0]:>6}  {cells[1]:>6}  {'–' if change is None else f'{change:+.3f}'}"
             )
         lines.append(
-            f"  labels found by both {len(self.both):,}, only by a {len(self.only_a):,}, only by b {len(self.only_b):,}, "
-            f"by neither {len(self.neither):,}" + ("" if p is None else f" (McNemar p = {p:.2g})")
+            f"  labels found by both {len(self.both):,}, only by a {len(self.only_a):,}, "
+            f"only by b {len(self.only_b):,}, by neither {len(self.neither):,}"
+            + ("" if p is None else f" (McNemar p = {p:.2g})")
         )
         return "\n".join(lines)
 

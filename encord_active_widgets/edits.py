@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError, unknown
 from .levels import Level
-from .schema import CLASSIFICATION, ITEM, LABEL, run_of
+from .schema import CLASSIFICATION, ITEM, LABEL, PREDICTION, prediction_level, run_of
 from .state import Snapshot, StateReader
 from .store.fold import Edit
 from .store.rows import RowSet, encode_rows
@@ -49,8 +49,13 @@ class EditVerbs:
     def history(self) -> pl.DataFrame:
         """Every edit, oldest first: when, what, how many rows, cause, code, whether in force."""
         with self._lock:
-            self._snapshot()
-            return self._reader.log.history()
+            names = {run.stored: prediction_level(run.name) for run in self._snapshot().runs.values()}
+            table = self._reader.log.history()
+        known = pl.col("level").replace(names) if names else pl.col("level")
+        gone = pl.col("level").str.starts_with(f"{PREDICTION}-")
+        return table.with_columns(
+            pl.when(gone & ~pl.col("level").is_in(list(names))).then(pl.lit(PREDICTION)).otherwise(known).alias("level")
+        )
 
     @property
     def tags(self) -> pl.DataFrame:

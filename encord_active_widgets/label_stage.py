@@ -24,6 +24,7 @@ from .schema import (
     ITEM_ID,
     OBJECT,
     ORDINAL,
+    prediction_level,
 )  # fmt: skip
 from .values import is_fresh, replace_if_stale
 
@@ -72,6 +73,30 @@ def geometry(project: Project, job: Job) -> None:
     _tracks(project, key, snapshot.items, rows, frame)
     _items(project, key, snapshot.items, frame)
     job.reach(_STEPS, _STEPS)
+
+
+def predictions(project: Project) -> None:
+    """Measure the shapes of every run's predictions, unless they are the same as last time."""
+    snapshot = project._snapshot()
+    sizes = snapshot.items.frame.select(pl.col("width", "height").cast(pl.Float64))
+    for run in snapshot.runs.values():
+        level = snapshot.levels[prediction_level(run.name)]
+        assert level.item_rows is not None
+        if run.kind != "detection" or level.n == 0 or not sizes["width"].drop_nulls().len():
+            continue
+        sides = int(sizes.hash_rows(seed=0).sum() or 0)
+        key = f"{VERSION}-{run.change_id}-{sides:x}"
+        if is_fresh(project, run.stored, "overlap", key):
+            continue
+        frame = level.frame.with_columns(
+            level.item_rows.alias("item"),
+            sizes["width"].gather(level.item_rows).alias("width"),
+            sizes["height"].gather(level.item_rows).alias("height"),
+        )
+        values = level.frame.select(ORDINAL)
+        replace_if_stale(project, run.stored, "geometry", key, values.hstack(_geometry(frame)))
+        overlap = _overlap(frame).drop(DUPLICATE_GROUP)
+        replace_if_stale(project, run.stored, "overlap", key, values.hstack(overlap))
 
 
 def _fingerprint(level: Level, items: Level) -> str:

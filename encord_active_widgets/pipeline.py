@@ -74,6 +74,7 @@ def run(project: Project, plan: Plan, job: Job) -> None:
         pixel_stage.run(project, pixels, plan.executor, job)
     if "labels" in plan.stages and plan.embedding is None:
         label_stage.geometry(project, job)
+        label_stage.predictions(project)
     for level in (ITEM, *schema.LABEL_LEVELS):
         sets = project._embedding_sets(level)
         for name in list(sets):

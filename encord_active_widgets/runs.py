@@ -6,11 +6,11 @@ import datetime as dt
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
-from . import schema
+from . import label_stage, schema
 from .errors import InputError, unknown
 from .ingest import commit, write_problems
 from .schema import CHANGE_ID, CLASS_NAME, ITEM_ID, KIND_CLASSIFICATION, ORDINAL, PREDICTION_ID, URI, prediction_level
@@ -19,7 +19,7 @@ from .view import View
 
 if TYPE_CHECKING:
     from .comparing import Comparison
-    from .evaluating import Evaluation
+    from .evaluated import Evaluation
     from .formats.run import Context
     from .formats.source import Source
     from .project import Project
@@ -95,7 +95,7 @@ class RunVerbs:
     @property
     def predictions(self) -> Runs:
         """The runs by name: `p.predictions["yolo"]` is a view, `p.predictions.df` lists them."""
-        return Runs(self)
+        return Runs(cast("Project", self))
 
     def add_predictions(
         self,
@@ -184,6 +184,7 @@ class RunVerbs:
             )
             write_problems(folder, source.faults, whole=False)
             commit(folder, change_id, code, items=0, labels=rows.height, problems=len(source.faults), cause=_CAUSE)
+            label_stage.predictions(cast("Project", self))
             return self._run_named(name)
 
     def remove_predictions(self, run: str) -> None:
@@ -246,7 +247,7 @@ class RunVerbs:
         from .evaluating import evaluate
 
         return evaluate(
-            self,
+            cast("Project", self),
             self._run_named(run),
             iou=iou,
             view=view,
@@ -304,7 +305,8 @@ def _context(project: RunVerbs, classes: Sequence[str] | Mapping[int, str] | Non
         ),
     ).with_columns(ids.alias("image_id"))
     if classes is not None:
-        numbered = dict(classes) if isinstance(classes, Mapping) else dict(enumerate(classes))
+        numbered: dict[int | str, str] = {}
+        numbered.update(classes.items() if isinstance(classes, Mapping) else enumerate(classes))
         if not all(isinstance(v, str) for v in numbered.values()):
             raise InputError("classes must be names.", "Give a list of texts, or a mapping of numbers to them.")
         return Context(items, tuple(dict.fromkeys(numbered.values())), numbered)

@@ -18,7 +18,7 @@ from .store.rows import encode_rows
 
 if TYPE_CHECKING:
     from .dataset import ImageDataset
-    from .evaluating import Evaluation
+    from .evaluated import Evaluation
     from .exporting import Exported
     from .project import Project
     from .vectors import EmbeddingSets

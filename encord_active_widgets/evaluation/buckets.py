@@ -15,9 +15,9 @@ I64 = NDArray[np.int64]
 
 CONFIDENCE = 0.95
 SAMPLES = 2_000
-"""Resamples of a bootstrap: the ends of a 95 % interval are then known to a fiftieth of its width."""
+"""Resamples of a bootstrap: the ends of a 95 % interval are then known to about a sixtieth of its width."""
 BOOTSTRAP_ROWS = 2_000
-"""Rows from which the mean of resamples is normal for any purpose, and is not drawn."""
+"""Rows from which the mean of resamples is taken for normal, and not drawn."""
 
 
 def wilson(successes: ArrayLike, n: ArrayLike, confidence: float = CONFIDENCE) -> tuple[F64, F64]:
@@ -125,7 +125,8 @@ def _cuts(values: F64, n: int) -> F64:
     before = after - 1
     after = np.minimum(after, len(below) - 1)
     nearest = np.where(wanted - below[before] <= below[after] - wanted, before, after)
-    return distinct[1:][np.unique(nearest)]
+    edges: F64 = distinct[1:][np.unique(nearest)]
+    return edges
 
 
 def buckets(

@@ -13,7 +13,7 @@ Import this module inside functions: it loads numba.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,7 +183,8 @@ def match(
     if not class_aware:
         codes = (np.zeros(n, np.int64), np.zeros(m, np.int64))
     limits = np.minimum(np.asarray(thresholds, np.float64), NEARLY_ONE)
-    _match_all(*codes, labels.ignored, *pairs, limits, max_detections, found)
+    columns: list[Any] = list(pairs)
+    _match_all(*codes, labels.ignored, *columns, limits, max_detections, found)
     return found
 
 
@@ -208,7 +209,8 @@ def nearest_predictions(
     codes = (predictions.code, labels.code)
     if not class_aware:
         codes = (np.zeros(len(predictions.item), np.int64), np.zeros(m, np.int64))
-    _nearest_to_labels(*codes, *pairs, counted, same, same_row, other, other_row)
+    columns: list[Any] = list(pairs)
+    _nearest_to_labels(*codes, *columns, counted, same, same_row, other, other_row)
     return same, same_row, other, other_row
 
 

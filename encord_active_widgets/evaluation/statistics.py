@@ -18,7 +18,7 @@ Import this module inside functions: it loads numba.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,23 +119,22 @@ def mutual_information(
     >>> mutual_information(count, count > 1).round(3).tolist()  # the whole entropy: ln 2
     [0.693]
     """
-    if k < 1:
-        raise InputError(f"{k} neighbours are none.", "Pass k=3 or more.")
+    _check_neighbours(k)
     columns, outcome, classes = _checked(x, y)
-    draws = _draws(noise, columns.shape, seed)
-    out = np.full(columns.shape[1], np.nan)
-    whole = _variable(outcome, draws[:, -1], classes) if len(outcome) and np.isfinite(outcome).all() else None
-    for j, column in enumerate(columns.T):
-        fine = np.isfinite(column)
-        if whole is not None and fine.all():
-            out[j] = _information(_variable(column, draws[:, j]), whole, k)
-            continue
-        fine &= np.isfinite(outcome)
-        part = None if classes is None else classes[fine]
-        if fine.any():
-            out[j] = _information(
-                _variable(column[fine], draws[fine, j]), _variable(outcome[fine], draws[fine, -1], part), k
-            )
+    draws = _draws(len(outcome), seed) if noise is None else noise
+    m = columns.shape[1]
+    if noise is not None and noise.shape != (len(outcome), m + 1):
+        raise ShapeError(f"Noise of shape {noise.shape} is not of shape {(len(outcome), m + 1)}.", "Add that of `y`.")
+    out = np.full(m, np.nan)
+    known = np.isfinite(outcome)
+    whole = _variable(outcome, draws[:, -1], classes) if len(outcome) and known.all() else None
+    for j in range(m):
+        column, draw = _column(columns, j), draws[:, j % (draws.shape[1] - 1)]
+        places = np.flatnonzero(np.isfinite(column) & known)
+        if whole is not None and len(places) == len(column):
+            out[j] = _information(_variable(column, draw), whole, k)
+        elif len(places):
+            out[j] = _information(*_sides(column, outcome, classes, np.stack([draw, draws[:, -1]], 1), places), k)
     return out
 
 
@@ -168,39 +167,32 @@ def permuted(
     ----------
     François et al., "The permutation test for feature selection by mutual information", ESANN 2006.
     """
+    _check_neighbours(k)
     columns, outcome, classes = _checked(x, y)
-    draws = _draws(None, columns.shape, seed)
-    mean, high = np.full(columns.shape[1], np.nan), np.full(columns.shape[1], np.nan)
-    for j, column in enumerate(columns.T):
-        fine = np.flatnonzero(np.isfinite(column) & np.isfinite(outcome))
-        found = _shuffled(column, outcome, classes, draws[:, [j, -1]], fine, k, seed, rounds, rows)
-        if found is not None:
+    draws = _draws(len(outcome), seed)
+    mean, high = np.full((2, columns.shape[1]), np.nan)
+    for j in range(columns.shape[1]):
+        column = _column(columns, j)
+        places = np.flatnonzero(np.isfinite(column) & np.isfinite(outcome))
+        if len(places) > 1:
+            few = _sample(places, rows, seed)
+            found = _shuffled(*_sides(column, outcome, classes, draws, few), k, seed, rounds)
             mean[j], high[j] = found.mean(), np.quantile(found, CHANCE)
     return mean, high
 
 
-def _shuffled(
-    column: F64,
-    outcome: F64,
-    classes: I64 | None,
-    draws: F64,
-    fine: I64,
-    k: int | None,
-    seed: int,
-    rounds: int,
-    rows: int,
-) -> F64 | None:
+def _sample(places: I64, rows: int, seed: int) -> I64:
+    if len(places) <= rows:
+        return places
+    return np.sort(np.random.default_rng(seed).choice(places, rows, replace=False))
+
+
+def _shuffled(a: _Variable, b: _Variable, k: int | None, seed: int, rounds: int) -> F64:
     """Return the information about shuffled outcomes, (rounds,); nothing is sorted again."""
     rng = np.random.default_rng(seed)
-    if len(fine) > rows:
-        fine = rng.choice(fine, rows, replace=False)
-    if len(fine) < 2:
-        return None
-    a = _variable(column[fine], draws[fine, 0])
-    b = _variable(outcome[fine], draws[fine, 1], None if classes is None else classes[fine])
     found = np.empty(rounds)
     for i in range(rounds):
-        places = rng.permutation(len(fine))
+        places = rng.permutation(len(b.values))
         if b.codes is not None:
             other = b._replace(codes=b.codes[places])
         else:
@@ -258,8 +250,9 @@ def association(
         As of `mutual_information`; a continuous outcome is cut into 8 groups of equal count, so that it has an
         entropy to share.
     k : int, optional
-        Neighbours. By default the square root of the rows, at most 100 and a tenth of the smaller class, at
-        least 3: with 3 neighbours the chance part of rare failures is ten times larger.
+        Neighbours. By default the square root of the rows, at most 100 and a tenth of the smallest class, at
+        least 3. Of 59 columns of noise (20,000 rows; 1, 5 and 30 % failures) the highest then scores 0.001 to
+        0.004; with 3 neighbours 0.004 to 0.015.
     seed, rounds, rows
         As of `permuted`.
 
@@ -267,30 +260,39 @@ def association(
     ----------
     Theil, "On the estimation of relationships involving qualitative variables", Am. J. Sociol. 76 (1970).
     """
+    if k is not None:
+        _check_neighbours(k)
     columns, outcome, classes = _checked(x, y)
+    known = np.isfinite(outcome)
     if classes is None:
-        fine = np.isfinite(outcome)
-        classes = np.zeros(len(outcome), np.int64)
-        classes[fine] = equal_count_codes(outcome[fine], OUTCOME_GROUPS)
-    draws = _draws(None, columns.shape, seed)
+        classes = np.full(len(outcome), -1, np.int64)
+        classes[known] = equal_count_codes(outcome[known], OUTCOME_GROUPS)
+    draws = _draws(len(outcome), seed)
     found = np.full((5, columns.shape[1]), np.nan)
     counts = np.zeros(columns.shape[1], np.int64)
-    for j, column in enumerate(columns.T):
-        places = np.flatnonzero(np.isfinite(column) & np.isfinite(outcome))
+    for j in range(columns.shape[1]):
+        column = _column(columns, j)
+        places = np.flatnonzero(np.isfinite(column) & known)
         counts[j] = len(places)
-        shuffled = _shuffled(column, outcome, classes, draws[:, [j, -1]], places, k, seed, rounds, rows)
-        if shuffled is None:
+        if len(places) < 2:
             continue
-        side = _Variable(classes[places], outcome, np.empty(0, np.int64))
-        told = _information(_variable(column[places], draws[places, j]), side, k)
+        a, b = _sides(column, outcome, classes, draws, places)
+        told, entropy = _information(a, b, k), _entropy(np.bincount(classes[places]))
+        if len(places) > rows:
+            a, b = _sides(column, outcome, classes, draws, _sample(places, rows, seed))
+        shuffled = _shuffled(a, b, k, seed, rounds)
         chance = np.quantile(shuffled, CHANCE)
-        entropy = _entropy(np.bincount(classes[places]))
         score = min(1.0, max(0.0, told - chance) / entropy) if entropy > 0 else np.nan
         found[:, j] = score, told, shuffled.mean(), chance, entropy
-    return Association(*found, rows=counts)
+    return Association(found[0], found[1], found[2], found[3], found[4], counts)
 
 
-def _checked(x: ArrayLike, y: ArrayLike) -> tuple[F64, F64, I64 | None]:
+def _check_neighbours(k: int) -> None:
+    if k < 1:
+        raise InputError(f"{k} neighbours are none.", "Pass k=3 or more.")
+
+
+def _checked(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], F64, I64 | None]:
     """Return the columns (n, m), the outcome (n,) and its classes if it has such (-1 = none)."""
     columns = np.asarray(x)
     if columns.ndim == 1:
@@ -300,30 +302,34 @@ def _checked(x: ArrayLike, y: ArrayLike) -> tuple[F64, F64, I64 | None]:
         raise ShapeError(
             f"Metrics of shape {columns.shape} do not fit an outcome of shape {outcome.shape}.", "Pass one a row."
         )
-    numbers = np.asfortranarray(columns, np.float64)
     if outcome.dtype.kind in "biu":
-        return numbers, outcome.astype(np.float64), np.unique(outcome, return_inverse=True)[1].astype(np.int64)
+        codes = np.unique(outcome, return_inverse=True)[1].astype(np.int64)
+        return columns, outcome.astype(np.float64), codes
     outcome = outcome.astype(np.float64)
     fine = np.isfinite(outcome)
     found = _few_values(outcome[fine])
     if found is None:
-        return numbers, outcome, None
+        return columns, outcome, None
     classes = np.full(len(outcome), -1, np.int64)
     classes[fine] = found
-    return numbers, outcome, classes
+    return columns, outcome, classes
 
 
-def _draws(noise: NDArray[np.floating] | None, shape: tuple[int, ...], seed: int) -> F64:
-    """Return standard normal numbers (n, m + 1); made here, those of all columns are the same."""
-    n, m = shape
-    if noise is None:
-        made = np.random.default_rng(seed).standard_normal((2, n))
-        places = np.zeros(m + 1, np.int64)
-        places[-1] = 1
-        return np.broadcast_to(made[:1].T, (n, m + 1)) if False else made[places].T
-    if noise.shape != (n, m + 1):
-        raise ShapeError(f"Noise of shape {noise.shape} is not of shape {(n, m + 1)}.", "Add a column for `y`.")
-    return noise.astype(np.float64, copy=False)
+def _column(columns: NDArray[Any], j: int) -> F64:
+    return np.ascontiguousarray(columns[:, j], np.float64)
+
+
+def _draws(n: int, seed: int) -> F64:
+    """Return standard normal numbers for any column and for the outcome, (n, 2)."""
+    return np.random.default_rng(seed).standard_normal((2, n)).T
+
+
+def _sides(
+    column: F64, outcome: F64, classes: I64 | None, draws: NDArray[np.floating], places: I64
+) -> tuple[_Variable, _Variable]:
+    """Return a column and the outcome over some rows."""
+    codes = None if classes is None else classes[places]
+    return _variable(column[places], draws[places, 0]), _variable(outcome[places], draws[places, 1], codes)
 
 
 def _few_values(values: F64) -> I64 | None:
@@ -336,7 +342,7 @@ def _few_values(values: F64) -> I64 | None:
     return codes.astype(np.int64)
 
 
-def _variable(values: F64, draws: F64, codes: I64 | None = None) -> _Variable:
+def _variable(values: F64, draws: NDArray[np.floating], codes: I64 | None = None) -> _Variable:
     """Scale to a standard deviation of 1, add noise and sort; columns of few values are coded."""
     if codes is None:
         codes = _few_values(values)
@@ -439,14 +445,15 @@ def rank_correlation(x: ArrayLike, y: ArrayLike) -> tuple[F64, F64]:
     known = np.isfinite(outcome)
     whole = _ranks(outcome) if known.all() else None
     correlation, p = np.full((2, columns.shape[1]), np.nan)
-    for j, column in enumerate(columns.T):
+    for j in range(columns.shape[1]):
+        column = _column(columns, j)
         fine = np.isfinite(column) & known
         n = int(fine.sum())
         if n < 2:
             continue
         a = _ranks(column[fine])
         b = whole if whole is not None and n == len(outcome) else _ranks(outcome[fine])
-        spread = math.sqrt(np.dot(a, a)) * math.sqrt(np.dot(b, b))
+        spread = math.sqrt(np.dot(a, a) * np.dot(b, b))
         if spread > 0:
             correlation[j] = np.clip(np.dot(a, b) / spread, -1, 1)
             p[j] = _student(correlation[j], n - 2)
@@ -669,7 +676,7 @@ def _ross(ordered: F64, codes: I64, counts: I64, neighbours: I64, psi: F64) -> f
             radius = max(value - own[a], own[a + k] - value, _SMALLEST)
             within += psi[_last_within(ordered, places[i], radius) - _first_within(ordered, places[i], radius) + 1]
         total += counts[c] * (psi[k] - psi[counts[c]]) - within
-    return psi[n] + total / n
+    return float(psi[n] + total / n)
 
 
 @exact_kernel
@@ -710,7 +717,7 @@ def _kraskov(x: F64, y: F64, x_order: I64, y_order: I64, k: int, strip: int, psi
         radius = max(best[k - 1], _SMALLEST)
         total += psi[_last_within(xs, rank[i], radius) - _first_within(xs, rank[i], radius) + 1]
         total += psi[_last_within(ys, j, radius) - _first_within(ys, j, radius) + 1]
-    return psi[n] + psi[k] - total / n
+    return float(psi[n] + psi[k] - total / n)
 
 
 @exact_kernel

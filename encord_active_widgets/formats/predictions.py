@@ -51,7 +51,7 @@ def read(source: Any, context: Context, *, format: str | None = None, box_format
     if isinstance(source, Mapping) and source and all(hasattr(v, "xyxy") for v in source.values()):
         return read_detections(source, context)
     if isinstance(source, Sequence) and not isinstance(source, (str, bytes)):
-        if not len(source):
+        if not source:
             raise InputError("The list of predictions is empty.", "Pass at least one.")
         if all(isinstance(p, Prediction) for p in source):
             return read_predictions(source, context, box_format=box_format)

@@ -22,6 +22,7 @@ _SOURCES = (
     "embeddings/descriptor.py",
     "evaluation/matching.py",
     "evaluation/shapes.py",
+    "evaluation/statistics.py",
     "formats/json_kernels.py",
     "images/_numba.py",
     "metrics/geometry.py",

@@ -46,10 +46,13 @@ def view_code(
     return "\n".join(header) + f"\n\n{name} = {text}\n"
 
 
-def root_code(view: View) -> str:
-    """Return an expression that makes the view an explorer was opened on."""
+def root_code(view: View, model: Mapping[str, float] | None = None) -> str:
+    """Return an expression that makes the view an explorer was opened on; `model` is how a run's sliders stand."""
     text = level_code(view.level)
-    if run_of(view.level) is not None and view._extra is not None:
+    if model is not None and view._extra is not None:
+        text = (
+            f"p.evaluate({run_of(view.level)!r}, iou={model['iou']:g}, confidence={model['confidence']:g}).predictions"
+        )
         view = View(view.project, view.level, view._ops)
     if view._extra is not None:  # found by similarity: its own columns cannot be asked of other rows
         rows = view.rows

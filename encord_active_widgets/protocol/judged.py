@@ -17,7 +17,8 @@ from ..view import View
 from .columns import MOST_LEVELS, Column
 
 if TYPE_CHECKING:
-    from ..evaluating import ClassificationEvaluation, DetectionEvaluation
+    from ..evaluated_classes import ClassificationEvaluation
+    from ..evaluated_objects import DetectionEvaluation
 
 Bytes = NDArray[np.uint8]
 
@@ -163,7 +164,7 @@ class Judge:
             self._level = (key, replace(level, frame=level.frame.with_columns(more)))
         return self._level[1]
 
-    def extra(self, snapshot: Snapshot) -> pl.DataFrame | None:
+    def more(self, snapshot: Snapshot) -> pl.DataFrame | None:
         """Return those columns by ordinal, as a view carries them."""
         level = self.judged(snapshot)
         return None if self._found is None else level.frame.select(ORDINAL, *COLUMNS)
@@ -204,24 +205,12 @@ class Judge:
 
 def _verdict(found: DetectionEvaluation | ClassificationEvaluation, t: int) -> tuple[Bytes, Bytes, NDArray[np.integer]]:
     """Return outcome, reason and the label's class of every prediction, at confidence 0."""
-    k = len(found.classes)
     if found.kind == "classification":
         wrong = ~found._right  # type: ignore[union-attr]
         return wrong.astype(np.uint8), wrong.astype(np.uint8), found._truth[found._partner]  # type: ignore[union-attr]
-    from ..evaluation.matching import NOBODY
     from ..evaluation.outcomes import of_predictions
 
-    detection = found.found  # type: ignore[union-attr]
-    outcomes, reasons = of_predictions(detection, t)
-    partner = detection.matches.any_label_of[t].astype(np.int64)
-    alone = partner == NOBODY
-    truth = detection.labels
-    there = np.maximum(partner, 0)
-    labels = np.where(alone, k, truth.code[there]) if truth.item.size else np.full(partner.size, k)
-    spared = ~alone & truth.ignored[there] if truth.item.size else np.zeros(partner.size, np.bool_)
-    beyond = detection.matches.rank >= detection.max_detections
-    labels = np.where(spared | beyond, k + 1, labels)
-    return outcomes, reasons, labels
+    return *of_predictions(found.found, t), found.label_codes(t)  # type: ignore[union-attr]
 
 
 def _text(name: str, names: tuple[str | None, ...], codes: NDArray[np.integer]) -> pl.Series:

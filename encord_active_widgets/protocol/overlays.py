@@ -41,7 +41,7 @@ def drawn_objects(level: Level, item_row: int) -> tuple[list[dict[str, Any]], li
     frame = frame.with_columns(pl.lit(None).alias(c) for c in wanted if c not in frame.columns)
     coordinates: list[NDArray[np.float32]] = []
     buffers: list[bytes] = [b""]
-    out = []
+    out: list[dict[str, Any]] = []
     at = 0
     for row in frame.select(key, ORDINAL, "kind", CLASS_NAME, "x", "y", "w", "h", *wanted, *more).iter_rows(named=True):
         points = np.asarray(row["points"] or [], np.float32)

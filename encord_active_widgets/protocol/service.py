@@ -134,7 +134,7 @@ class Service:
     def view(self) -> View:
         """The view this explorer shows; one of predictions carries what became of them."""
         view, judge = self._views[self._name], self.judge
-        extra = None if judge is None else judge.extra(self.snapshot())
+        extra = None if judge is None else judge.more(self.snapshot())
         return view if extra is None else View(self.project, self._name, view._ops, extra)
 
     @property

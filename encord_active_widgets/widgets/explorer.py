@@ -215,7 +215,7 @@ class Explorer(anywidget.AnyWidget):
     def code(self) -> str:
         """Python that reproduces what the explorer shows: its filter and its order."""
         conditions = filter_code(self._filter.get("spec", EMPTY), self._service.expressions)
-        return view_code(conditions, self._ui.get("sort"), root=root_code(self.view))
+        return view_code(conditions, self._ui.get("sort"), root=root_code(self.view, self.model))
 
     def on_selection(self, callback: Callable[[View], Any]) -> Callable[[], None]:
         """Call `callback(view)` whenever the selection changes; return a function that stops it.
@@ -250,8 +250,7 @@ class Explorer(anywidget.AnyWidget):
         self.level = missed.level
         encoded = encode_rows(missed.rows)
         frozen = {"enc": encoded.encoding, "data": base64.b64encode(encoded.data).decode(), "n": encoded.n}
-        what = f'missed by "{judge.run}"' + (f': "{named}"' if isinstance(named, str) else "")
-        spec = {"all": [{"rows": frozen, "text": what}]}
+        spec = {"all": [{"rows": frozen}]}
         self._filter = {"rev": _next_rev(self._filter), "by": _PYTHON, "spec": spec}
         return Reply({"n": encoded.n})
 
@@ -262,7 +261,10 @@ class Explorer(anywidget.AnyWidget):
 
     @property
     def model(self) -> dict[str, float] | None:
-        """Where the sliders of a run stand: `{"iou": 0.5, "confidence": 0.0}`; None at other levels. Set it to move them."""
+        """Where the sliders of a run stand: `{"iou": 0.5, "confidence": 0.0}`; None at other levels.
+
+        Set it to move them.
+        """
         judge = self._service.judge
         return None if judge is None else {"iou": judge.state[0], "confidence": judge.state[1]}
 

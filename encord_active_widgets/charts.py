@@ -1,0 +1,698 @@
+"""Charts of an evaluation: Altair specifications that notebooks draw without a network."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+from uuid import uuid4
+from zlib import crc32
+
+import polars as pl
+import polars.selectors as cs
+
+from .errors import InputError, ShapeError, unknown
+
+MOST_CURVES = 12
+"""Classes in a chart of lines: six hues, solid and dashed."""
+MOST_BARS = 60
+MOST_CELLS = 120
+"""Classes on a side of a heat map; the others are counted together."""
+MOST_BANDS = 6
+MOST_COUNTED_CELLS = 20
+"""Classes on a side up to which a cell has room for its count."""
+POINTS = 250
+"""Of a curve: as many as its pixels can show."""
+
+# Okabe & Ito's hues, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/).
+_HUES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
+_SOLID, _DASHED = [1, 0], [5, 3]
+_BLUE, _ORANGE = "#4a7fe0", "#e0852b"
+# As far from white as from JupyterLab's black: 4.3 to 1. A saved picture is read on either.
+_GREY = "#767a80"
+# The explorer's ramp (js/src/views/palette.ts): dark at nothing, so a faint mistake stands out from no mistake.
+_RAMP = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
+_FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+_LAST = ("no prediction", "background")  # no classes: they close an axis
+
+# JupyterLab 4, Notebook 7 and VS Code draw this type with libraries of their own, but not Vega-Lite 6, which
+# Altair 6 writes (https://github.com/microsoft/vscode-notebook-renderers/issues/241). These charts hold to what both
+# versions know. Altair's own renderer asks a CDN.
+_MIME = "application/vnd.vegalite.v5+json"
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+# No "Open in Vega Editor": it would send the data to a website.
+_EMBED = {"actions": {"export": True, "source": False, "compiled": False, "editor": False}}
+
+_CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "font": _FONT,
+    "padding": 8,
+    "view": {"stroke": None},
+    "title": {
+        "color": _GREY, "subtitleColor": _GREY, "anchor": "start", "fontSize": 14, "fontWeight": 600,
+        "subtitleFontSize": 12, "offset": 12,
+    },
+    "axis": {
+        "labelColor": _GREY, "titleColor": _GREY, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500,
+        "gridColor": _GREY, "gridOpacity": 0.2, "domainColor": _GREY, "domainOpacity": 0.6, "tickColor": _GREY,
+        "tickOpacity": 0.6, "labelLimit": 140,
+    },
+    "legend": {
+        "labelColor": _GREY, "titleColor": _GREY, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500,
+        "labelLimit": 160, "symbolStrokeWidth": 2.5,
+    },
+    "header": {"labelColor": _GREY, "titleColor": _GREY},
+    "text": {"color": _GREY},
+}  # fmt: skip
+
+_BETTER = "1 is best"
+
+
+class OfflineChart:
+    """An Altair chart that notebooks draw without a network, in light and dark.
+
+    The last line of a cell draws it. `a | b` puts two side by side, `a & b` one below the other.
+
+    Attributes
+    ----------
+    chart : alt.Chart, alt.LayerChart or a concatenation
+        As Altair builds it, without colours of text and background: for building on.
+    """
+
+    def __init__(self, chart: Any) -> None:
+        self.chart = chart
+
+    @property
+    def altair(self) -> Any:
+        """The finished chart of Altair, colours included; shown by Altair's own renderer."""
+        chart = self.chart.copy()
+        own = {} if _is_undefined(chart.config) else _dict(chart.config)
+        chart.config = _merged(_CONFIG, own)
+        return chart
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the specification, one that both Vega-Lite 5 and 6 draw."""
+        spec: dict[str, Any] = self.chart.to_dict()
+        spec["config"] = _merged(_CONFIG, spec.get("config", {}))
+        spec["usermeta"] = _merged({"embedOptions": _EMBED}, spec.get("usermeta", {}))
+        spec["$schema"] = _SCHEMA
+        return spec
+
+    def properties(self, **properties: Any) -> OfflineChart:
+        """Return the chart with other properties of Altair: `width` and `height` in pixels, `title`."""
+        return OfflineChart(self.chart.properties(**properties))
+
+    def save(self, file: str | Path, **options: Any) -> None:
+        """Write the chart to a file: .html, .json, and with the package vl-convert-python .png, .svg or .pdf.
+
+        Parameters
+        ----------
+        file : str or Path
+        **options
+            Of Altair's `save`: `scale_factor` of pictures; `inline=True` makes a .html that needs no network.
+        """
+        options.setdefault("json_kwds", {})
+        if Path(file).suffix == ".html":
+            options["json_kwds"] = {"cls": _ScriptSafe, **options["json_kwds"]}
+        self.altair.save(str(file), **options)
+
+    def __or__(self, other: Any) -> OfflineChart:
+        return _together(_altair().hconcat(self.chart, _bare(other)))
+
+    def __and__(self, other: Any) -> OfflineChart:
+        return _together(_altair().vconcat(self.chart, _bare(other)))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
+        if "google.colab" in sys.modules:  # draws HTML only, and is online by nature
+            html = self.altair.to_html(
+                fullhtml=False,
+                output_div=f"chart-{uuid4().hex}",
+                embed_options=dict(_EMBED),
+                json_kwds={"cls": _ScriptSafe},
+            )
+            return {"text/html": html, "text/plain": repr(self)}
+        return {_MIME: self.to_dict(), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        title = self.chart.title
+        text = "of Altair" if _is_undefined(title) else getattr(title, "text", title)
+        return f"<chart {text!r}: a notebook draws it; elsewhere use .save('chart.html')>"
+
+
+class ModelCharts:
+    """Charts of an evaluation: `ev.plot.curves()`.
+
+    Parameters
+    ----------
+    ev : Evaluation
+        Or any object with the frames `curves`, `best`, `confusion_frame`, `calibration` and `per_class`.
+    """
+
+    def __init__(self, ev: Any) -> None:
+        _altair()
+        self._ev = ev
+
+    def __repr__(self) -> str:
+        names = [name for name in dir(self) if not name.startswith("_")]
+        return "Charts: " + ", ".join(f".{name}(…)" if name in _NEED_A_FRAME else f".{name}()" for name in names)
+
+    def curves(self, classes: Sequence[str] | None = None) -> OfflineChart:
+        """Draw precision by recall: a line a class, and a bold one for all classes together.
+
+        Parameters
+        ----------
+        classes : sequence of str, optional
+            At most 12; by default those with the most labels. Hover a line for the confidence, click a name in the
+            legend to bring its line out (shift adds another).
+
+        Returns
+        -------
+        OfflineChart
+        """
+        alt = _altair()
+        rows, notes = self._lines("recall", "precision", classes)
+        series = _Series(rows)
+        base = alt.Chart(_data(rows)).encode(
+            x=_share("recall", "recall: share of labels found (1 is best)"),
+            y=_share("precision", "precision: share of predictions right (1 is best)"),
+            color=series.color(),
+        )
+        lines, dots = _hovered(base, rows, ["class", "recall", "precision", "confidence"])
+        return _finished(lines + dots, "Precision by recall", notes, width=440, height=380)
+
+    def f1(self, classes: Sequence[str] | None = None) -> OfflineChart:
+        """Draw F1 by confidence, with the best confidence marked on each line.
+
+        Parameters
+        ----------
+        classes : sequence of str, optional
+            At most 12; by default those with the most labels.
+
+        Returns
+        -------
+        OfflineChart
+        """
+        alt = _altair()
+        rows, notes = self._lines("confidence", "f1", classes)
+        series = _Series(rows)
+        best = _named(_table(self._ev.best, ("class_name", "confidence", "f1"), "best confidences"))
+        best = best.filter(pl.col("class").is_in(series.names)).drop_nulls(["confidence", "f1"])
+        whole = best.filter("all")
+        x, y = _share("confidence", "confidence: predictions below it are left out"), _share("f1", "F1 (1 is best)")
+        base = alt.Chart(_data(rows)).encode(x=x, y=y, color=series.color())
+        lines, dots = _hovered(base, rows, ["class", "confidence", "f1", "precision", "recall"])
+        parts = [lines, dots]
+        if whole.height:
+            rule = alt.Chart(_data(whole)).mark_rule(color=_GREY, strokeDash=[2, 3])
+            parts.append(rule.encode(x="confidence:Q"))
+            at = whole.row(0, named=True)
+            notes = [f"all classes: best F1 {at['f1']:.2f} at confidence {at['confidence']:.2f}", *notes]
+        marks = alt.Chart(_data(best)).mark_point(filled=True, size=70, shape="diamond", opacity=1)
+        parts.append(marks.encode(x=x, y=y, color=series.color(), tooltip=_tips(["class", "confidence", "f1"])))
+        return _finished(
+            alt.layer(*parts), "F1 by confidence", [*notes, "diamonds: best confidence"], width=520, height=320
+        )
+
+    def confusion(self, normalise: Literal["label", "prediction"] | None = "label") -> OfflineChart:
+        """Draw the confusion matrix: a row a label's class, a column a predicted class.
+
+        Parameters
+        ----------
+        normalise : "label", "prediction" or None
+            Colour by the share of the row, of the column, or by the count. Cells without a count stay dark.
+
+        Returns
+        -------
+        OfflineChart
+        """
+        alt = _altair()
+        if normalise not in ("label", "prediction", None):
+            raise InputError(f"normalise is {normalise!r}.", 'Pass "label", "prediction" or None.')
+        frame = _table(self._ev.confusion_frame, ("label", "prediction", "count"), "confusion matrix")
+        frame, rows, columns, notes = _grouped_cells(frame)
+        over = pl.col("count").sum().over(normalise) if normalise else pl.lit(1)
+        frame = frame.filter(pl.col("count") > 0).with_columns((pl.col("count") / over).alias("value"))
+        top = 1 if normalise else max(1, int(frame["count"].max() or 1))  # type: ignore[arg-type]
+        title = f"share of the {normalise}'s {'row' if normalise == 'label' else 'column'}" if normalise else "count"
+
+        n = max(len(rows), len(columns))
+        counted = n <= MOST_COUNTED_CELLS
+        cell = min(48.0, max(720 / n, 34.0)) if counted else max(9.0, 520 / n)
+        font = 11 if counted else min(11, cell + 0.5)
+        axis = {"labelFontSize": font, "labelPadding": 3, "ticks": False, "domain": False, "grid": False}
+        axis |= {"labelOverlap": False, "labelLimit": 130}
+        y = alt.Y("label:N", sort=rows, scale=alt.Scale(domain=rows, padding=0.02), title="label").axis(**axis)
+        x = alt.X("prediction:N", sort=columns, scale=alt.Scale(domain=columns, padding=0.02), title="prediction")
+        x = x.axis(**axis, labelAngle=-45 if counted else -90, labelAlign="right")
+        color = alt.Color("value:Q", title=title).scale(type="sqrt", domain=[0, top], range=list(_RAMP))
+        ticks = {"values": [0, 0.1, 0.25, 0.5, 0.75, 1], "format": "%"} if normalise else {"tickCount": 5}
+        color = color.legend(gradientLength=min(240, int(n * cell)), titleLimit=200, **ticks)
+        tips = [alt.Tooltip("label:N"), alt.Tooltip("prediction:N"), alt.Tooltip("count:Q", format=",d")]
+        if normalise:
+            tips.append(alt.Tooltip("value:Q", title=f"share of {normalise}", format=".1%"))
+        base = alt.Chart(_data(frame)).encode(x=x, y=y)
+        chart = base.mark_rect().encode(color=color, tooltip=tips)
+        if counted:
+            long = frame["count"].max() or 0
+            text = base.mark_text(fontSize=11, tooltip=None).encode(
+                text=alt.Text("count:Q", format=",d" if long < 10_000 else ".3~s"),  # type: ignore[operator]
+                color=alt.condition(f"datum.value > {0.25 * top}", alt.value("#111111"), alt.value("#ffffff")),
+            )
+            chart = chart + text
+        chart = chart.properties(view=alt.ViewBackground(fill=_RAMP[0], stroke=None))
+        size = {"width": round(len(columns) * cell), "height": round(len(rows) * cell)}
+        return _finished(chart, "Confusion matrix", ["rows: labels, columns: predictions", *notes], **size)
+
+    def calibration(self) -> OfflineChart:
+        """Draw a reliability diagram: how often predictions of a confidence are right.
+
+        Returns
+        -------
+        OfflineChart
+            Bars below the diagonal: surer than right. The title has the expected calibration error,
+            ECE = Σ count / n · |accuracy - confidence| (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+        """
+        alt = _altair()
+        columns = ("bin_low", "bin_high", "confidence", "accuracy", "count")
+        frame = _table(self._ev.calibration, columns, "calibration")
+        frame = _filled(frame.filter(pl.col("count") > 0), "calibration")
+        n = int(frame["count"].sum())
+        ece = float((frame["count"] * (frame["accuracy"] - frame["confidence"]).abs()).sum() / n)
+        x = alt.X("bin_low:Q", title=None, axis=alt.Axis(labels=False, values=_TENTHS)).scale(domain=[0, 1])
+        accuracy = alt.Y("accuracy:Q", title="accuracy: share right (1 is best)", scale=alt.Scale(domain=[0, 1]))
+        tips = [
+            *(alt.Tooltip(f"{c}:Q", title=t, format=".2f") for c, t in (("bin_low", "from"), ("bin_high", "to"))),
+            alt.Tooltip("confidence:Q", title="mean confidence", format=".3f"),
+            alt.Tooltip("accuracy:Q", format=".3f"),
+            alt.Tooltip("count:Q", title="predictions", format=",d"),
+        ]
+        base = alt.Chart(_data(frame)).encode(tooltip=tips)
+        bars = base.mark_bar(color=_BLUE, opacity=0.85, binSpacing=1).encode(x=x, x2="bin_high:Q", y=accuracy)
+        ends = alt.Chart(alt.InlineData([{"confidence": 0, "accuracy": 0}, {"confidence": 1, "accuracy": 1}]))
+        diagonal = ends.mark_line(color=_GREY, strokeDash=[4, 4]).encode(x="confidence:Q", y="accuracy:Q")
+        gaps = base.mark_rule(color=_ORANGE, strokeWidth=3).encode(
+            x="confidence:Q", y="accuracy:Q", y2=alt.Y2("confidence:Q")
+        )
+        dots = base.mark_point(color=_ORANGE, filled=True, size=50, opacity=1).encode(x="confidence:Q", y="accuracy:Q")
+        upper = alt.layer(bars, diagonal, gaps, dots).properties(width=380, height=380)
+        below = base.mark_bar(color=_GREY, opacity=0.6, binSpacing=1).encode(
+            x=alt.X("bin_low:Q", title="confidence", axis=alt.Axis(values=_TENTHS)).scale(domain=[0, 1]),
+            x2="bin_high:Q",
+            y=alt.Y("count:Q", title="predictions", axis=_few_ticks()),
+        )
+        chart = alt.vconcat(upper, below.properties(width=380, height=60), spacing=6)
+        notes = ["orange: from the mean confidence to the accuracy", "below the diagonal: surer than right"]
+        return _finished(chart, f"Calibration: expected error (ECE) {ece:.3f}, 0 is best", notes)
+
+    def per_class(self, by: str | None = None) -> OfflineChart:
+        """Draw a bar a class, the best class first.
+
+        Parameters
+        ----------
+        by : "ap", "ap50", "precision", "recall" or "f1", optional
+            By default `ap`, and `f1` where there is none. Of very many classes the 60 lowest are drawn.
+
+        Returns
+        -------
+        OfflineChart
+        """
+        alt = _altair()
+        frame = _table(self._ev.per_class, ("class_name",), "classes")
+        known = [c for c in _SCORES if c in frame.columns and frame[c].null_count() < frame.height]
+        if by is not None and by not in known:
+            raise unknown("score of classes", by, known)
+        if not known:
+            raise InputError("No class has a score.", "Evaluate predictions of labelled images.")
+        by = by or ("ap" if "ap" in known else "f1" if "f1" in known else known[0])
+        extra = [c for c in ("labels", "predictions") if c in frame.columns]
+        table = frame.select(pl.col("class_name").alias("class"), *known, *extra).sort(
+            by, "class", descending=[True, False], nulls_last=True
+        )
+        table = table.with_columns(pl.col("class").fill_null("no class"))
+        notes = [f"{table.height} classes", "grey: no score"] if frame[by].null_count() else [f"{table.height} classes"]
+        if table.height > MOST_BARS:
+            notes = [f"the {MOST_BARS} lowest of {table.height} classes"]
+            table = table.drop_nulls(by).tail(MOST_BARS)
+        order = table["class"].to_list()
+        tips = [alt.Tooltip("class:N"), *(alt.Tooltip(f"{c}:Q", title=_SCORES[c], format=".3f") for c in known)]
+        tips += [alt.Tooltip(f"{c}:Q", format=",d") for c in extra]
+        base = alt.Chart(_data(table)).encode(
+            y=alt.Y("class:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
+            x=alt.X(f"{by}:Q", title=f"{_SCORES[by]} ({_BETTER})", scale=alt.Scale(domain=[0, 1])),
+            tooltip=tips,
+        )
+        bars = base.mark_bar(color=_BLUE, height={"band": 0.75})
+        values = base.mark_text(align="left", dx=4, fontSize=11).encode(text=alt.Text(f"{by}:Q", format=".2f"))
+        return _finished(bars + values, f"{_SCORES[by]} by class", notes, width=420, height=max(60, 19 * table.height))
+
+    def by_metric(self, frame: pl.DataFrame, *, rate: str = "rate", better: str = "") -> OfflineChart:
+        """Draw a rate by bucket of a metric: its interval as a band, and below it how many rows a bucket has.
+
+        Parameters
+        ----------
+        frame : pl.DataFrame
+            `metric`, `low`, `high` (ends of the bucket), `rate`, `lower`, `upper` (ends of its interval), `count`,
+            and optionally `class_name`. Several metrics make several charts.
+        rate : str
+            What the rate is, for the title: "share of labels missed".
+        better : str
+            Its direction, for the axis: "0 is best".
+
+        Returns
+        -------
+        OfflineChart
+        """
+        alt = _altair()
+        table = _table(frame, ("metric", "low", "high", "rate", "lower", "upper", "count"), "buckets")
+        table = table if "class_name" in table.columns else table.with_columns(class_name=pl.lit(None, pl.String))
+        table = _named(table.sort("metric", "low", nulls_last=True, maintain_order=True))
+        kept = _most(table, "count", MOST_BANDS)
+        n = table.filter(~pl.col("all"))["class"].n_unique()
+        notes = [f"{MOST_BANDS} of {n} classes"] if n > MOST_BANDS else []
+        table = table.filter(pl.col("all") | pl.col("class").is_in(kept))
+        lowest, highest = (float(v or 0) for v in (table["lower"].min(), table["upper"].max()))  # type: ignore[arg-type]
+        scale = alt.Scale(domain=[min(0.0, lowest), max(highest, 1e-9)], nice=True)
+        series = _Series(table)
+        parts = [
+            _buckets(part, series, scale, f"{rate} ({better})" if better else rate)
+            for part in table.partition_by("metric", maintain_order=True)
+        ]
+        chart = parts[0] if len(parts) == 1 else alt.concat(*parts, columns=2, spacing=28)
+        names = table["metric"].unique(maintain_order=True).to_list()
+        title = f"{rate[:1].upper()}{rate[1:]} by {names[0] if len(names) == 1 else 'metric'}"
+        return _finished(chart, title, ["band: where the true value lies, 95 of 100 times", *notes])
+
+    def importance(self, frame: pl.DataFrame) -> OfflineChart:
+        """Draw how much each metric has to do with failure.
+
+        Parameters
+        ----------
+        frame : pl.DataFrame
+            `metric`, `score` (0 to 1), `correlation` (-1 to 1, or null).
+
+        Returns
+        -------
+        OfflineChart
+            The length of a bar is the score, its colour the correlation; of very many metrics the first 60.
+        """
+        alt = _altair()
+        table = _table(frame, ("metric", "score", "correlation"), "metrics").sort("score", descending=True)
+        shown = table.drop_nulls("score").head(MOST_BARS)
+        shown = _filled(shown, "metrics with a score")
+        color = alt.Color("correlation:Q", title="correlation").scale(
+            domain=[-1, 0, 1], range=[_ORANGE, "#9a9da3", _BLUE]
+        )
+        base = alt.Chart(_data(shown)).encode(
+            y=alt.Y("metric:N", sort=shown["metric"].to_list(), title=None, axis=alt.Axis(ticks=False, domain=False)),
+            x=alt.X("score:Q", title="importance (0: none, 1: decides alone)", scale=alt.Scale(domain=[0, 1])),
+            tooltip=[
+                alt.Tooltip("metric:N"),
+                alt.Tooltip("score:Q", title="importance", format=".3f"),
+                alt.Tooltip("correlation:Q", format="+.3f"),
+            ],
+        )
+        bars = base.mark_bar(height={"band": 0.75}).encode(
+            color=color.legend(gradientLength=120, values=[-1, -0.5, 0, 0.5, 1], format="+.1f")
+        )
+        values = base.mark_text(align="left", dx=4, fontSize=11).encode(text=alt.Text("score:Q", format=".2f"))
+        notes = [f"the first {MOST_BARS} of {table.height} metrics"] if table.height > shown.height else []
+        return _finished(bars + values, "Importance of metrics", notes, width=420, height=max(60, 19 * shown.height))
+
+    def _lines(self, x: str, y: str, classes: Sequence[str] | None) -> tuple[pl.DataFrame, list[str]]:
+        """Return the points to draw, thinned, and what the subtitle should say."""
+        frame = _table(self._ev.curves, ("class_name", "iou", "confidence", "precision", "recall", "f1"), "curves")
+        notes = []
+        iou = frame["iou"].min()
+        if iou is not None:
+            frame = frame.filter(pl.col("iou") == iou)
+            notes.append(f"IoU {iou:g}")
+        rows = _named(frame.drop_nulls([x, y]))
+        known = rows.filter(~pl.col("all"))["class"].unique(maintain_order=True).to_list()
+        if classes is None:
+            shown = self._most_labelled(known)
+            if len(known) > len(shown):
+                notes.append(f"{len(shown)} of {len(known)} classes: those with most labels")
+        else:
+            shown = [classes] if isinstance(classes, str) else list(classes)
+            if len(shown) > MOST_CURVES:
+                raise ShapeError(f"{len(shown)} classes are too many lines.", f"Pass at most {MOST_CURVES}.")
+            for name in shown:
+                if name not in known:
+                    raise unknown("class with a curve", name, known)
+        place = pl.col("class").replace_strict({c: i for i, c in enumerate(shown)}, default=len(shown)).alias("place")
+        rows = rows.filter(pl.col("all") | pl.col("class").is_in(shown)).with_columns(
+            pl.when("all").then(-1).otherwise(place).alias("place")
+        )
+        rows = _filled(rows, "curves").sort("place", "confidence", descending=[False, True])
+        return _thinned(rows, x, y).drop("iou", "place"), notes
+
+    def _most_labelled(self, known: Sequence[str]) -> list[str]:
+        table = getattr(self._ev, "per_class", None)
+        if len(known) <= MOST_CURVES or table is None or "labels" not in table.columns:
+            return list(known[:MOST_CURVES])
+        most = table.filter(pl.col("class_name").is_in(known)).sort("labels", descending=True, maintain_order=True)
+        return [str(name) for name in most["class_name"].head(MOST_CURVES)]
+
+
+_NEED_A_FRAME = ("by_metric", "importance")
+_SCORES = {"ap": "AP", "ap50": "AP at IoU 0.5", "precision": "precision", "recall": "recall", "f1": "F1"}
+_TENTHS = [i / 10 for i in range(11)]
+
+
+# -- parts of charts -------------------------------------------------------------------------
+
+
+class _Series:
+    """The lines of a chart: `class` names each, `all` says which one is all classes together."""
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        seen = rows.select("class", "all").unique("class", maintain_order=True).sort("all", descending=True)
+        self.names: list[str] = seen["class"].to_list()
+        self.whole: list[bool] = seen["all"].to_list()
+
+    def _ranks(self) -> list[int]:
+        """Return the place of each class among the classes."""
+        return [i - sum(self.whole) for i in range(len(self.names))]
+
+    def color(self) -> Any:
+        hues = [_GREY if w else _HUES[i % 6] for i, w in zip(self._ranks(), self.whole, strict=True)]
+        legend = _altair().Legend(title=None) if len(self.names) > 1 else None
+        return _altair().Color("class:N", scale=_altair().Scale(domain=self.names, range=hues), legend=legend)
+
+    def dash(self) -> Any:
+        dashes = [_SOLID if w or i % 12 < 6 else _DASHED for i, w in zip(self._ranks(), self.whole, strict=True)]
+        legend = _altair().Legend(title=None) if len(self.names) > 1 else None
+        scale = _altair().Scale(domain=self.names, range=dashes)
+        return _altair().StrokeDash("class:N", scale=scale, legend=legend)
+
+
+def _hovered(base: Any, rows: pl.DataFrame, tips: Sequence[str]) -> tuple[Any, Any]:
+    """Return the lines, which a click in the legend brings out, and the dot under the mouse."""
+    alt = _altair()
+    key = _key(rows)
+    chosen = alt.selection_point(f"chosen_{key}", fields=["class"], bind="legend")
+    # not pointerover: older JupyterLabs know the mouse only
+    near = alt.selection_point(f"near_{key}", nearest=True, on="mouseover", clear="mouseout", empty=False)
+    lines = base.mark_line(strokeJoin="round").encode(
+        order=alt.Order("confidence:Q"),
+        strokeDash=_Series(rows).dash(),
+        strokeWidth=alt.condition("datum.all", alt.value(4), alt.value(1.6)),
+        opacity=alt.condition(chosen, alt.value(0.95), alt.value(0.12)),
+    )
+    dots = base.mark_point(filled=True, size=80).encode(
+        opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=_tips(tips)
+    )
+    return lines.add_params(chosen), dots.add_params(near)
+
+
+def _key(rows: pl.DataFrame) -> str:
+    """Return a name for the selections of a chart: charts of other rows stand beside it, saved ones stay the same."""
+    return f"{crc32(rows.write_json().encode()):x}"
+
+
+def _tips(columns: Sequence[str]) -> Any:
+    alt = _altair()
+    return [
+        alt.Tooltip("class:N") if c == "class" else alt.Tooltip(f"{c}:Q", title=_SCORES.get(c, c), format=".3f")
+        for c in columns
+    ]
+
+
+def _buckets(table: pl.DataFrame, series: _Series, scale: Any, title: str) -> Any:
+    """Draw one metric: the rate of every bucket, and the count strip."""
+    alt = _altair()
+    metric = str(table["metric"][0])
+    table = table.with_columns(_range().alias("range"))
+    order = table.unique("range", maintain_order=True)["range"].to_list()
+    width = max(240, min(560, 48 * len(order)))
+    many = len(series.names) > 1
+    x = alt.X("range:O", sort=order, axis=alt.Axis(labelAngle=-40, labelOverlap=False), title=metric)
+    tips = [
+        *([alt.Tooltip("class:N")] if many else []),
+        alt.Tooltip("range:O", title="bucket"),
+        alt.Tooltip("rate:Q", format=".3~g"),
+        alt.Tooltip("lower:Q", title="interval from", format=".3~g"),
+        alt.Tooltip("upper:Q", title="interval to", format=".3~g"),
+        alt.Tooltip("count:Q", format=",d"),
+    ]
+    base = alt.Chart(_data(table)).encode(x=x.axis(labels=False, ticks=False, title=None), tooltip=tips)
+    base = base.encode(color=series.color() if many else alt.value(_BLUE))
+    y = alt.Y("rate:Q", title=title, scale=scale)
+    bands = base.mark_area(opacity=0.12 if many else 0.25).encode(
+        y=alt.Y("lower:Q", title=title, scale=scale), y2="upper:Q"
+    )
+    ends = base.mark_rule(opacity=0.5).encode(y=alt.Y("lower:Q", scale=scale), y2="upper:Q")
+    lines = base.mark_line(strokeWidth=2).encode(y=y)
+    lines = lines.encode(strokeDash=series.dash()) if many else lines
+    dots = base.mark_point(filled=True, size=60, opacity=1).encode(y=y)
+    upper = alt.layer(bands, ends, lines, dots).properties(width=width, height=220)
+    strip = alt.Chart(_data(table)).mark_bar(color=_GREY, opacity=0.6)
+    strip = strip.encode(x=x, y=alt.Y("count:Q", title="count", axis=_few_ticks()), tooltip=tips)
+    return alt.vconcat(upper, strip.properties(width=width, height=50), spacing=6)
+
+
+def _range() -> pl.Expr:
+    """Return "low – high" of each bucket as text, "no value" for rows without the metric."""
+
+    def short(column: str) -> pl.Expr:
+        return pl.col(column).map_elements(lambda value: f"{value:.3g}", return_dtype=pl.String)
+
+    return pl.concat_str(short("low"), short("high"), separator=" – ").fill_null("no value")
+
+
+def _share(column: str, title: str) -> Any:
+    """Return a channel from 0 to 1."""
+    alt = _altair()
+    kind = alt.Y if column in ("precision", "f1") else alt.X
+    return kind(f"{column}:Q", title=title, scale=alt.Scale(domain=[0, 1]))
+
+
+def _few_ticks() -> Any:
+    return _altair().Axis(tickCount=2, format="~s")
+
+
+def _finished(chart: Any, title: str, notes: Sequence[str], **size: int) -> OfflineChart:
+    alt = _altair()
+    text = alt.TitleParams(title, subtitle=" · ".join(notes)) if notes else alt.TitleParams(title)
+    return OfflineChart(chart.properties(title=text, description=title, **size))
+
+
+# -- data ------------------------------------------------------------------------------------
+
+
+def _table(frame: Any, columns: Sequence[str], what: str) -> pl.DataFrame:
+    """Check the columns of a frame that is to be drawn."""
+    if not isinstance(frame, pl.DataFrame):
+        raise InputError(f"There is no frame of {what}.", "Pass an evaluation, or a Polars frame.")
+    missing = [c for c in columns if c not in frame.columns]
+    if missing:
+        raise InputError(f"The {what} have no column {missing[0]!r}.", f"Needed: {', '.join(columns)}.")
+    return _filled(frame, what)
+
+
+def _filled(frame: pl.DataFrame, what: str) -> pl.DataFrame:
+    if frame.is_empty():
+        raise InputError(f"There are no {what} to draw.", "Evaluate predictions of labelled images.")
+    return frame
+
+
+def _named(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add `all` and `class`: a name for all classes together that no class has."""
+    taken = set(frame["class_name"].unique())
+    name = "all classes"
+    while name in taken:
+        name = f"({name})"
+    return frame.with_columns(
+        pl.col("class_name").is_null().alias("all"), pl.col("class_name").fill_null(name).alias("class")
+    ).drop("class_name")
+
+
+def _most(table: pl.DataFrame, column: str, n: int) -> list[str]:
+    totals = table.filter(~pl.col("all")).group_by("class", maintain_order=True).agg(pl.col(column).sum())
+    return totals.sort(column, descending=True, maintain_order=True)["class"].head(n).to_list()
+
+
+def _thinned(rows: pl.DataFrame, x: str, y: str) -> pl.DataFrame:
+    """Keep points at even steps along each line, and both its ends."""
+    step = (pl.col(x).diff().fill_null(0) ** 2 + pl.col(y).diff().fill_null(0) ** 2).sqrt().cum_sum()
+    at = (step / pl.max_horizontal(step.max(), pl.lit(1e-9)) * POINTS).floor()
+    first = (at != at.shift(1)).fill_null(value=True)
+    last = pl.int_range(pl.len()) == pl.len() - 1
+    return rows.filter((first | last).over("class"))
+
+
+def _grouped_cells(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str], list[str], list[str]]:
+    """Return the cells, the names of rows and columns in order, and notes; rare classes become one."""
+    frame = frame.select(pl.col("label", "prediction").fill_null("no class"), pl.col("count").cast(pl.Int64))
+    names = _ordered(pl.concat([frame["label"], frame["prediction"].rename("label")]))
+    if len(names) <= MOST_CELLS:
+        return frame, _ordered(frame["label"]), _ordered(frame["prediction"]), []
+    totals = frame.group_by("label").agg(pl.col("count").sum()).sort("count", "label", descending=[True, False])
+    kept = totals.filter(~pl.col("label").is_in(_LAST))["label"].head(MOST_CELLS).to_list()
+    rest = [n for n in names if n not in {*kept, *_LAST}]
+    other = f"{len(rest)} others"
+    frame = frame.with_columns(pl.col("label", "prediction").replace(dict.fromkeys(rest, other)))
+    frame = frame.group_by("label", "prediction", maintain_order=True).agg(pl.col("count").sum())
+    order = [n for n in names if n in {*kept}] + [other] + [n for n in _LAST if n in names]
+    rows, columns = ([n for n in order if n in present] for present in (set(frame["label"]), set(frame["prediction"])))
+    return frame, rows, columns, [f"{MOST_CELLS} of {len(kept) + len(rest)} classes: those with most labels"]
+
+
+def _ordered(names: pl.Series) -> list[str]:
+    """Return the distinct names as they come, what is no class last."""
+    seen = names.unique(maintain_order=True).to_list()
+    return [n for n in seen if n not in _LAST] + [n for n in _LAST if n in seen]
+
+
+def _data(frame: pl.DataFrame) -> Any:
+    """Return rows as data in the chart: no file, no limit, no setting of the user's Altair in between."""
+    floats = cs.float()
+    clean = frame.with_columns(pl.when(floats.is_finite()).then(floats.cast(pl.Float64).round_sig_figs(6)))
+    return _altair().InlineData(clean.to_dicts())
+
+
+# -- Altair ----------------------------------------------------------------------------------
+
+
+class _ScriptSafe(json.JSONEncoder):
+    """JSON that can stand in a script: a class named `</script>` does not end it."""
+
+    def encode(self, o: Any) -> str:
+        return super().encode(o).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _altair() -> ModuleType:
+    try:
+        import altair as alt
+    except ImportError as error:
+        raise InputError("Charts need Altair.", 'pip install "encord_active_widgets[charts]"') from error
+    return alt
+
+
+def _together(chart: Any) -> OfflineChart:
+    return OfflineChart(chart.resolve_scale(color="independent", strokeDash="independent"))
+
+
+def _bare(other: Any) -> Any:
+    return other.chart if isinstance(other, OfflineChart) else other
+
+
+def _is_undefined(value: Any) -> bool:
+    return value is _altair().Undefined
+
+
+def _dict(config: Any) -> dict[str, Any]:
+    found: dict[str, Any] = config if isinstance(config, dict) else config.to_dict()
+    return found
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return both, the second first where they differ."""
+    out = dict(below)
+    for key, value in above.items():
+        known = out.get(key)
+        out[key] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return out
