@@ -21,10 +21,10 @@ MOST_CURVES = 12
 MOST_BARS = 60
 MOST_CELLS = 120
 """Classes on a side of a heat map; the others are counted together."""
-MOST_BANDS = 6
+MOST_PANELS = 6
 MOST_COUNTED_CELLS = 20
 """Classes on a side up to which a cell has room for its count."""
-POINTS = 250
+POINTS = 160
 """Of a curve: as many as its pixels can show."""
 
 # Okabe & Ito's hues, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/).
@@ -174,6 +174,7 @@ class ModelCharts:
         """
         alt = _altair()
         rows, notes = self._lines("recall", "precision", classes)
+        rows = rows.drop("f1")
         series = _Series(rows)
         base = alt.Chart(_data(rows)).encode(
             x=_share("recall", "recall: share of labels found (1 is best)"),
@@ -281,27 +282,32 @@ class ModelCharts:
         frame = _filled(frame.filter(pl.col("count") > 0), "calibration")
         n = int(frame["count"].sum())
         ece = float((frame["count"] * (frame["accuracy"] - frame["confidence"]).abs()).sum() / n)
-        x = alt.X("bin_low:Q", title=None, axis=alt.Axis(labels=False, values=_TENTHS)).scale(domain=[0, 1])
-        accuracy = alt.Y("accuracy:Q", title="accuracy: share right (1 is best)", scale=alt.Scale(domain=[0, 1]))
+        unit = alt.Scale(domain=[0, 1], nice=False)
+        y = alt.Y("accuracy:Q", title="accuracy: share right (1 is best)", scale=unit)
+        x = alt.X("confidence:Q", title=None, scale=unit)
         tips = [
             *(alt.Tooltip(f"{c}:Q", title=t, format=".2f") for c, t in (("bin_low", "from"), ("bin_high", "to"))),
             alt.Tooltip("confidence:Q", title="mean confidence", format=".3f"),
             alt.Tooltip("accuracy:Q", format=".3f"),
             alt.Tooltip("count:Q", title="predictions", format=",d"),
         ]
-        base = alt.Chart(_data(frame)).encode(tooltip=tips)
-        bars = base.mark_bar(color=_BLUE, opacity=0.85, binSpacing=1).encode(x=x, x2="bin_high:Q", y=accuracy)
-        ends = alt.Chart(alt.InlineData([{"confidence": 0, "accuracy": 0}, {"confidence": 1, "accuracy": 1}]))
-        diagonal = ends.mark_line(color=_GREY, strokeDash=[4, 4]).encode(x="confidence:Q", y="accuracy:Q")
-        gaps = base.mark_rule(color=_ORANGE, strokeWidth=3).encode(
-            x="confidence:Q", y="accuracy:Q", y2=alt.Y2("confidence:Q")
+        base = alt.Chart(_data(frame.with_columns(zero=0))).encode(tooltip=tips)
+        bars = base.mark_rect(color=_BLUE, opacity=0.85, stroke=_BLUE).encode(
+            x=alt.X("bin_low:Q", title=None, scale=unit, axis=alt.Axis(labels=False, values=_TENTHS)),
+            x2="bin_high:Q",
+            y=y,
+            y2="zero:Q",
         )
-        dots = base.mark_point(color=_ORANGE, filled=True, size=50, opacity=1).encode(x="confidence:Q", y="accuracy:Q")
+        ends = alt.Chart(alt.InlineData([{"confidence": 0, "accuracy": 0}, {"confidence": 1, "accuracy": 1}]))
+        diagonal = ends.mark_line(color=_GREY, strokeDash=[4, 4]).encode(x=x, y=y)
+        gaps = base.mark_rule(color=_ORANGE, strokeWidth=3).encode(x=x, y=y, y2="confidence:Q")
+        dots = base.mark_point(color=_ORANGE, filled=True, size=50, opacity=1).encode(x=x, y=y)
         upper = alt.layer(bars, diagonal, gaps, dots).properties(width=380, height=380)
-        below = base.mark_bar(color=_GREY, opacity=0.6, binSpacing=1).encode(
-            x=alt.X("bin_low:Q", title="confidence", axis=alt.Axis(values=_TENTHS)).scale(domain=[0, 1]),
+        below = base.mark_rect(color=_GREY, opacity=0.6, stroke=_GREY).encode(
+            x=alt.X("bin_low:Q", title="confidence", scale=unit, axis=alt.Axis(values=_TENTHS)),
             x2="bin_high:Q",
             y=alt.Y("count:Q", title="predictions", axis=_few_ticks()),
+            y2="zero:Q",
         )
         chart = alt.vconcat(upper, below.properties(width=380, height=60), spacing=6)
         notes = ["orange: from the mean confidence to the accuracy", "below the diagonal: surer than right"]
@@ -369,21 +375,21 @@ class ModelCharts:
         table = _table(frame, ("metric", "low", "high", "rate", "lower", "upper", "count"), "buckets")
         table = table if "class_name" in table.columns else table.with_columns(class_name=pl.lit(None, pl.String))
         table = _named(table.sort("metric", "low", nulls_last=True, maintain_order=True))
-        kept = _most(table, "count", MOST_BANDS)
         n = table.filter(~pl.col("all"))["class"].n_unique()
-        notes = [f"{MOST_BANDS} of {n} classes"] if n > MOST_BANDS else []
-        table = table.filter(pl.col("all") | pl.col("class").is_in(kept))
-        lowest, highest = (float(v or 0) for v in (table["lower"].min(), table["upper"].max()))  # type: ignore[arg-type]
-        scale = alt.Scale(domain=[min(0.0, lowest), max(highest, 1e-9)], nice=True)
-        series = _Series(table)
-        parts = [
-            _buckets(part, series, scale, f"{rate} ({better})" if better else rate)
-            for part in table.partition_by("metric", maintain_order=True)
-        ]
-        chart = parts[0] if len(parts) == 1 else alt.concat(*parts, columns=2, spacing=28)
+        table = table.filter(pl.col("all") | pl.col("class").is_in(_most(table, "count", MOST_PANELS)))
+        ends = [float(value or 0) for value in table.select(pl.col("lower").min(), pl.col("upper").max()).row(0)]
+        scale = alt.Scale(domain=[min(0.0, ends[0]), max(ends[1], 1e-9)], nice=True)
+        axis = f"{rate} ({better})" if better else rate
         names = table["metric"].unique(maintain_order=True).to_list()
+        panels = table.sort("metric", ~pl.col("all"), maintain_order=True).partition_by(
+            "metric", "class", maintain_order=True
+        )
+        parts = [_buckets(panel, scale, axis, named=table["class"].n_unique() > 1) for panel in panels]
+        chart = parts[0] if len(parts) == 1 else alt.concat(*parts, columns=2, spacing=28)
         title = f"{rate[:1].upper()}{rate[1:]} by {names[0] if len(names) == 1 else 'metric'}"
-        return _finished(chart, title, ["band: where the true value lies, 95 of 100 times", *notes])
+        notes = ["band: where the true value lies, 95 of 100 times"]
+        notes += [f"{MOST_PANELS} of {n} classes"] if n > MOST_PANELS else []
+        return _finished(chart, title, notes)
 
     def importance(self, frame: pl.DataFrame) -> OfflineChart:
         """Draw how much each metric has to do with failure.
@@ -403,8 +409,9 @@ class ModelCharts:
         shown = table.drop_nulls("score").head(MOST_BARS)
         shown = _filled(shown, "metrics with a score")
         color = alt.Color("correlation:Q", title="correlation").scale(
-            domain=[-1, 0, 1], range=[_ORANGE, "#9a9da3", _BLUE]
+            domain=[-1, 0, 1], range=[_ORANGE, "#9a9da3", _BLUE], interpolate="rgb"
         )
+        color = color.legend(gradientLength=120, values=[-1, -0.5, 0, 0.5, 1], format="+.1f")
         base = alt.Chart(_data(shown)).encode(
             y=alt.Y("metric:N", sort=shown["metric"].to_list(), title=None, axis=alt.Axis(ticks=False, domain=False)),
             x=alt.X("score:Q", title="importance (0: none, 1: decides alone)", scale=alt.Scale(domain=[0, 1])),
@@ -415,7 +422,7 @@ class ModelCharts:
             ],
         )
         bars = base.mark_bar(height={"band": 0.75}).encode(
-            color=color.legend(gradientLength=120, values=[-1, -0.5, 0, 0.5, 1], format="+.1f")
+            color=alt.condition("isValid(datum.correlation)", color, alt.value("#9a9da3"))
         )
         values = base.mark_text(align="left", dx=4, fontSize=11).encode(text=alt.Text("score:Q", format=".2f"))
         notes = [f"the first {MOST_BARS} of {table.height} metrics"] if table.height > shown.height else []
@@ -479,14 +486,17 @@ class _Series:
 
     def color(self) -> Any:
         hues = [_GREY if w else _HUES[i % 6] for i, w in zip(self._ranks(), self.whole, strict=True)]
-        legend = _altair().Legend(title=None) if len(self.names) > 1 else None
-        return _altair().Color("class:N", scale=_altair().Scale(domain=self.names, range=hues), legend=legend)
+        return _altair().Color("class:N", scale=_altair().Scale(domain=self.names, range=hues), legend=self._legend())
 
     def dash(self) -> Any:
         dashes = [_SOLID if w or i % 12 < 6 else _DASHED for i, w in zip(self._ranks(), self.whole, strict=True)]
-        legend = _altair().Legend(title=None) if len(self.names) > 1 else None
         scale = _altair().Scale(domain=self.names, range=dashes)
-        return _altair().StrokeDash("class:N", scale=scale, legend=legend)
+        return _altair().StrokeDash("class:N", scale=scale, legend=self._legend())
+
+    def _legend(self) -> Any:
+        if len(self.names) == 1:
+            return None
+        return _altair().Legend(title=None, symbolType="stroke", symbolSize=300, symbolOpacity=1)
 
 
 def _hovered(base: Any, rows: pl.DataFrame, tips: Sequence[str]) -> tuple[Any, Any]:
@@ -505,7 +515,8 @@ def _hovered(base: Any, rows: pl.DataFrame, tips: Sequence[str]) -> tuple[Any, A
     dots = base.mark_point(filled=True, size=80).encode(
         opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=_tips(tips)
     )
-    return lines.add_params(chosen), dots.add_params(near)
+    # both on one layer: Altair would name both layers as views of each once charts stand side by side
+    return lines, dots.add_params(chosen, near)
 
 
 def _key(rows: pl.DataFrame) -> str:
@@ -521,36 +532,32 @@ def _tips(columns: Sequence[str]) -> Any:
     ]
 
 
-def _buckets(table: pl.DataFrame, series: _Series, scale: Any, title: str) -> Any:
-    """Draw one metric: the rate of every bucket, and the count strip."""
+def _buckets(table: pl.DataFrame, scale: Any, title: str, *, named: bool) -> Any:
+    """Draw one metric of one class: the rate of every bucket, and the count strip."""
     alt = _altair()
-    metric = str(table["metric"][0])
     table = table.with_columns(_range().alias("range"))
-    order = table.unique("range", maintain_order=True)["range"].to_list()
-    width = max(240, min(560, 48 * len(order)))
-    many = len(series.names) > 1
-    x = alt.X("range:O", sort=order, axis=alt.Axis(labelAngle=-40, labelOverlap=False), title=metric)
+    order = table["range"].unique(maintain_order=True).to_list()
+    width = max(240, min(560, 40 * len(order)))
+    x = alt.X("range:O", sort=order, axis=alt.Axis(labelAngle=-40, labelOverlap=False), title=table["metric"][0])
+    low = alt.Y("lower:Q", title=title, scale=scale)
     tips = [
-        *([alt.Tooltip("class:N")] if many else []),
         alt.Tooltip("range:O", title="bucket"),
         alt.Tooltip("rate:Q", format=".3~g"),
         alt.Tooltip("lower:Q", title="interval from", format=".3~g"),
         alt.Tooltip("upper:Q", title="interval to", format=".3~g"),
         alt.Tooltip("count:Q", format=",d"),
     ]
-    base = alt.Chart(_data(table)).encode(x=x.axis(labels=False, ticks=False, title=None), tooltip=tips)
-    base = base.encode(color=series.color() if many else alt.value(_BLUE))
-    y = alt.Y("rate:Q", title=title, scale=scale)
-    bands = base.mark_area(opacity=0.12 if many else 0.25).encode(
-        y=alt.Y("lower:Q", title=title, scale=scale), y2="upper:Q"
+    base = alt.Chart(_data(table.drop("all", "class")))
+    top = base.encode(x=x.axis(labels=False, ticks=False, title=None), tooltip=tips)
+    band = top.mark_area(color=_BLUE, opacity=0.25).encode(y=low, y2="upper:Q")
+    ends = top.mark_rule(color=_BLUE, opacity=0.6).encode(y=low, y2="upper:Q")
+    line = top.mark_line(color=_BLUE, strokeWidth=2).encode(y=alt.Y("rate:Q", title=title, scale=scale))
+    dots = top.mark_point(color=_BLUE, filled=True, size=60, opacity=1).encode(y=alt.Y("rate:Q", scale=scale))
+    size = {"title": alt.TitleParams(table["class"][0], fontSize=12, offset=4)} if named else {}
+    upper = alt.layer(band, ends, line, dots).properties(width=width, height=200, **size)
+    strip = base.mark_bar(color=_GREY, opacity=0.6).encode(
+        x=x, y=alt.Y("count:Q", title="count", axis=_few_ticks()), tooltip=tips
     )
-    ends = base.mark_rule(opacity=0.5).encode(y=alt.Y("lower:Q", scale=scale), y2="upper:Q")
-    lines = base.mark_line(strokeWidth=2).encode(y=y)
-    lines = lines.encode(strokeDash=series.dash()) if many else lines
-    dots = base.mark_point(filled=True, size=60, opacity=1).encode(y=y)
-    upper = alt.layer(bands, ends, lines, dots).properties(width=width, height=220)
-    strip = alt.Chart(_data(table)).mark_bar(color=_GREY, opacity=0.6)
-    strip = strip.encode(x=x, y=alt.Y("count:Q", title="count", axis=_few_ticks()), tooltip=tips)
     return alt.vconcat(upper, strip.properties(width=width, height=50), spacing=6)
 
 

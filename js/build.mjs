@@ -5,7 +5,7 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-const BUDGET_BYTES = 150_000;
+const BUDGET_BYTES = 170_000;
 const here = dirname(fileURLToPath(import.meta.url));
 const out = resolve(here, process.argv[2] ?? "../encord_active_widgets/static/widget.js");
 /** Names of our own objects, in no message and no DOM: shortened, for the most used make up 2 % of the bundle. */

@@ -50,12 +50,33 @@ export interface Saved {
   name: string;
   filter: FilterSpec;
 }
+/** Where the sliders of a run stand. */
+export interface ModelState {
+  iou: number;
+  confidence: number;
+}
+export interface ModelSpec {
+  run: string;
+  kind: "detection" | "classification";
+  /** Changes when the verdicts do. */
+  key: string;
+  thresholds: number[];
+  state: ModelState;
+  classes: string[];
+  /** Labels to find, by class. */
+  labels: number[];
+  outcomes: string[];
+  reasons: string[];
+  scores: { name: string; value: number | null }[];
+}
 export interface Spec {
   n: number;
   alive: number;
   revision: number;
   level: string;
-  levels: { id: string; title: string; n: number }[];
+  levels: { id: string; title: string; n: number; run?: string }[];
+  /** At the level of a run that can be compared with labels. */
+  model?: ModelSpec | null;
   /** What one row is: "image", "object" or "class". */
   noun?: string;
   /** Names offered for relabelling rows of this level; missing where they have no class. */
@@ -102,6 +123,7 @@ export interface UiTrait {
   layout?: string;
   tile?: number;
   facets?: string[];
+  model?: ModelState;
   split?: number;
 }
 export type Kind = "box" | "rotated_box" | "polygon" | "polyline" | "point" | "keypoints" | "mask" | "classification";
@@ -124,6 +146,10 @@ export interface DetailObject {
   holes?: number[] | null;
   visibility?: number[] | null;
   mask?: { b: number; w: number; h: number } | null;
+  // Of predictions:
+  confidence?: number | null;
+  outcome?: string | null;
+  reason?: string | null;
 }
 export interface Skeleton {
   names: string[];
@@ -155,6 +181,11 @@ export interface Detail {
     metric: boolean;
   }[];
   objects: DetailObject[];
+  predictions?: DetailObject[];
+  /** The buffer that their coordinates lie in. */
+  predictions_buffer?: number;
+  runs?: string[];
+  run?: string | null;
   /** What came with the answer: coordinates first, then runs of masks. */
   buffers?: Uint8Array[];
   skeletons?: Record<string, Skeleton>;

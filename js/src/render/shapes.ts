@@ -31,10 +31,23 @@ const ABSENT = 0;
 /** Shown for what has no class. */
 export const NO_CLASS = "none";
 
+/** Before the outcome, the name under which a prediction is drawn: no class begins so. */
+export const PREDICTED = "\u0000";
+
 export function readShapes(detail: Detail): Shape[] {
-  const [first] = detail.buffers ?? [];
-  const coords = first ? asF32(first) : NOTHING;
-  return detail.objects.map((o) => readShape(o, coords, detail.buffers ?? [], detail.skeletons?.[o.class_name ?? ""]));
+  const buffers = detail.buffers ?? [];
+  const read = (list: readonly DetailObject[], at: number): Shape[] => {
+    const coords = buffers[at] ? asF32(buffers[at]) : NOTHING;
+    return list.map((o) => readShape(o, coords, buffers, detail.skeletons?.[o.class_name ?? ""]));
+  };
+  const predicted = read(detail.predictions ?? [], detail.predictions_buffer ?? 0);
+  for (const shape of predicted) shape.name = layerOf(shape.object);
+  return [...read(detail.objects, 0), ...predicted];
+}
+
+/** The name under which an object is drawn: its class; of a prediction what became of it. */
+export function layerOf(object: DetailObject): string {
+  return object.confidence === undefined ? (object.class_name ?? NO_CLASS) : PREDICTED + (object.outcome ?? "");
 }
 
 function readShape(object: DetailObject, coords: Float32Array, buffers: readonly Uint8Array[], skeleton: Skeleton | undefined): Shape {

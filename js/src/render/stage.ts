@@ -2,7 +2,7 @@
 
 import { take } from "../host/events";
 import type { Scope } from "../host/scope";
-import { forEachPiece, hit, type Shape, trace } from "./shapes";
+import { forEachPiece, hit, PREDICTED, type Shape, trace } from "./shapes";
 
 export interface StageStyle {
   line: number;
@@ -13,6 +13,8 @@ export interface StageStyle {
 }
 interface Group {
   color: string;
+  /** Predictions are drawn broken. */
+  dashed: boolean;
   lines: Path2D[];
   fills: { path: Path2D; share: number }[];
   masks: { canvas: HTMLCanvasElement; box: Shape["box"] }[];
@@ -34,6 +36,7 @@ const DIMMED = 0.7; // other objects beside the one that is looked at
 const BOX_FILL = 0.4; // of the opacity: boxes hold more background than outlines
 const MOST_MASK_PX = 4_000_000;
 const PIXELATED = 3;
+const DASH_PX = 6;
 const HALO = "rgba(0,0,0,0.6)";
 const PLATE = "rgba(12,14,18,0.86)";
 const FONT = "600 11px system-ui, sans-serif";
@@ -231,14 +234,15 @@ export class Stage {
     const groups = new Map<string, Group>();
     for (const shape of this.#shown) {
       const color = colors.get(shape.name) ?? "#ffffff";
-      const group = groups.get(color) ?? { color, lines: [], fills: [], masks: [], dots: [] };
-      groups.set(color, group);
+      const dashed = shape.name.startsWith(PREDICTED);
+      const group = groups.get(color + dashed) ?? { color, dashed, lines: [], fills: [], masks: [], dots: [] };
+      groups.set(color + dashed, group);
       const path = pathOf(shape);
       group.lines.push(path); // not joined into one: wide lines of a large path are drawn much more slowly
       if (shape.runs) {
         const canvas = tinted(shape, color);
         if (canvas) group.masks.push({ canvas, box: shape.box });
-      } else if (shape.closed) group.fills.push({ path, share: shape.object.kind === "polygon" ? 1 : BOX_FILL });
+      } else if (shape.closed && !dashed) group.fills.push({ path, share: shape.object.kind === "polygon" ? 1 : BOX_FILL });
       if (shape.seen.length) group.dots.push(shape);
     }
     this.#groups = [...groups.values()];
@@ -283,12 +287,15 @@ export class Stage {
     context.globalAlpha = this.#looked ? DIMMED : 1;
     context.strokeStyle = HALO;
     context.lineWidth = (line + 1.5) * px;
-    for (const group of this.#groups) for (const path of group.lines) context.stroke(path);
+    for (const group of this.#groups) if (!group.dashed) for (const path of group.lines) context.stroke(path);
     context.lineWidth = line * px;
     for (const group of this.#groups) {
       context.strokeStyle = group.color;
+      context.lineCap = group.dashed ? "butt" : "round";
+      context.setLineDash(group.dashed ? [DASH_PX * px, DASH_PX * px] : []);
       for (const path of group.lines) context.stroke(path);
     }
+    context.setLineDash([]);
     for (const shape of new Set([this.#looked, this.#hovered])) if (shape) this.#emphasise(context, shape, px);
     context.globalAlpha = 1;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -358,8 +365,11 @@ export class Stage {
     const named = new Set([this.#hovered, this.#looked, ...(this.#shown.length <= FEW_NAMES ? this.#shown : [])]);
     for (const shape of named) {
       if (!shape) continue;
-      const { id, track_id } = shape.object;
-      if (shape === this.#hovered) put(shape, `${shape.name} · ${track_id ? `track ${track_id}` : id}`, true);
+      const { id, track_id, class_name, confidence, outcome, reason } = shape.object;
+      if (confidence !== undefined) {
+        const sure = `${class_name ?? ""} ${(confidence ?? 1).toFixed(2)}`;
+        put(shape, shape === this.#hovered ? [sure, outcome, reason].filter(Boolean).join(" · ") : sure, shape === this.#hovered);
+      } else if (shape === this.#hovered) put(shape, `${shape.name} · ${track_id ? `track ${track_id}` : id}`, true);
       else put(shape, shape.name, false);
     }
   }

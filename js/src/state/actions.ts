@@ -150,6 +150,20 @@ export class Actions {
     if (!reply && generation === this.#store.generation.peek() && switching.peek() === id) switching.value = null;
   }
 
+  /** Show the labels that the run missed, of one class or all: Python changes the level and the filter. */
+  async missed(className: string | null): Promise<void> {
+    const { iou, confidence } = this.#store;
+    await this.explorer.ask("model.missed", { class: className, iou: iou.peek(), confidence: confidence.peek() });
+  }
+
+  /** Show what is behind a cell of the confusion matrix; null is background. */
+  cell(label: string, predicted: string | null): void {
+    if (predicted === null) return void this.missed(label);
+    let filter = withFacet(this.#store.filter.peek(), "col:class_name", categoryParts("class_name", new Set([predicted]), new Set()));
+    filter = withFacet(filter, "col:label_class", categoryParts("label_class", new Set([label]), new Set()));
+    this.explorer.setFilter(filter);
+  }
+
   // -- how it looks ----------------------------------------------------------------------------
 
   color(name: string | null): void {

@@ -27,6 +27,12 @@ export class Columns {
     return this.#values.get(name);
   }
 
+  /** Keep bytes that the page made itself. */
+  put(name: string, bytes: Uint8Array): void {
+    this.#bytes.set(name, bytes);
+    this.#stale.delete(name);
+  }
+
   async needValues(column: Column): Promise<void> {
     if (this.#values.has(column.name) && !this.#stale.has(`f32:${column.name}`)) return;
     const generation = this.#generation;

@@ -44,6 +44,12 @@ export class Counting {
     this.#drag = null;
   }
 
+  /** What was found out by these columns does not hold any more. */
+  forgetColumns(names: readonly string[]): void {
+    for (const known of [this.#masks, this.#remote]) for (const key of [...known.keys()]) if (names.some((name) => key.includes(`"${name}"`)) || key.includes('"expr"')) known.delete(key);
+    this.#asking = new Set();
+  }
+
   forgetTags(): void {
     this.#untagged = null;
     for (const key of [...this.#masks.keys()]) if (key.includes('"tag"') || key.includes("untagged")) this.#masks.delete(key);

@@ -12,6 +12,7 @@ import { asBytes, type Binary } from "../transport/wire";
 import { Columns } from "./columns";
 import { Counting } from "./counting";
 import { Loading } from "./loading";
+import { Model } from "./model";
 import { Store, type Toast } from "./store";
 import { Thumbs } from "./thumbs";
 
@@ -30,6 +31,7 @@ export class Explorer {
   readonly thumbs: Thumbs;
   readonly counting = new Counting(this);
   readonly loading = new Loading(this);
+  readonly model = new Model(this);
   readonly scope = new Scope();
   #session = "";
   #revision = 0;
@@ -71,6 +73,7 @@ export class Explorer {
     void this.loading.tags();
     void this.loading.base();
     void this.loading.order();
+    void this.model.follow();
     this.recompute();
   }
 
@@ -206,6 +209,7 @@ export class Explorer {
       void this.loading.tags();
     }
     if (crossed || moved) void this.loading.base();
+    void this.model.follow();
     void this.loading.order();
     void this.loading.positions();
     this.recompute();
@@ -226,6 +230,7 @@ export class Explorer {
     this.columns.clear(this.store.spec.peek().n);
     this.counting.forget();
     this.loading.forgetOrder();
+    this.model.apply(); // they are made here
   }
 
   /** A trait came that belongs to the next level if that one's description follows at once, or is asked for. */
@@ -273,6 +278,7 @@ export class Explorer {
       if (ui.layout) store.layout.value = ui.layout;
       if (ui.tile) store.tile.value = ui.tile;
       if (ui.facets) store.facets.value = ui.facets;
+      if (ui.model) this.model.take(ui.model);
     });
     void this.loading.order();
     void this.loading.positions();
@@ -294,6 +300,7 @@ export class Explorer {
         tile: store.tile.peek(),
         ...(store.embedding.peek() ? { embedding: store.embedding.peek() } : {}),
         ...(store.layout.peek() ? { layout: store.layout.peek() } : {}),
+        ...(store.spec.peek().model ? { model: { iou: store.iou.peek(), confidence: store.confidence.peek() } } : {}),
         ...(store.facets.peek() ? { facets: store.facets.peek() } : {}),
       });
     }, UI_DELAY_MS);

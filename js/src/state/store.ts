@@ -4,6 +4,7 @@
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { EMPTY, type FilterSpec } from "../protocol/filter";
 import type { Column, Job, Sort, Spec, Tag } from "../protocol/messages";
+import type { Verdicts } from "./verdicts";
 
 export interface Toast {
   id: number;
@@ -49,6 +50,13 @@ export class Store {
   readonly generation = signal(0);
   /** The level that was asked for and is not shown yet. */
   readonly switching = signal<string | null>(null);
+  readonly verdicts = signal<Verdicts | null>(null);
+  readonly iou = signal(0.5);
+  readonly confidence = signal(0);
+  /** Whether matrix and curves are shown. */
+  readonly panel = signal(false);
+  /** The run whose predictions an open image shows. */
+  readonly run = signal<string | null>(null);
   readonly codes = signal(new Map<string, Uint8Array>());
   readonly positions = signal<Positions | null>(null);
   readonly hidden = signal<Uint8Array | null>(null);
@@ -84,7 +92,7 @@ export class Store {
     this.filter.value = EMPTY;
     this.codes.value = new Map();
     this.tagMasks.value = new Map();
-    for (const one of [this.color, this.sort, this.embedding, this.layout, this.facets, this.positions, this.hidden, this.order, this.result, this.hovered, this.focused, this.detail])
+    for (const one of [this.color, this.sort, this.embedding, this.layout, this.facets, this.verdicts, this.positions, this.hidden, this.order, this.result, this.hovered, this.focused, this.detail])
       (one as Signal<unknown>).value = null;
   }
 

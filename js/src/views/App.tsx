@@ -7,10 +7,12 @@ import { take } from "../host/events";
 import { Actions } from "../state/actions";
 import type { Explorer } from "../state/explorer";
 import { DetailView } from "./Detail";
+import { Evaluation } from "./Evaluation";
 import { Facets } from "./Facets";
 import { GridPane } from "./GridPane";
 import { Inspector } from "./Inspector";
 import { MapPane } from "./MapPane";
+import { ModelBar } from "./ModelBar";
 import { Button, Cross, ExplorerContext, Link } from "./parts";
 import { StatusBar } from "./StatusBar";
 import { TopBar } from "./TopBar";
@@ -89,6 +91,7 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
       >
         <TopBar drawers={{ narrow: narrow.value, left: left.value, right: right.value, toggle }} />
         <Banner />
+        <ModelBar />
         <div class="body" inert={store.switching.value !== null}>
           {!narrow.value || left.value ? (
             <div class={narrow.value ? "left drawer" : "left"} role="group" aria-label="Filters">
@@ -98,6 +101,7 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
           <div class="centre">
             <div class="top-pane" style={{ flex: `${split.value} 1 0` }}>
               <MapPane />
+              {store.panel.value ? <Evaluation /> : null}
             </div>
             <Splitter onMove={(share) => (split.value = share < SNAP ? 0 : share > 1 - SNAP ? 1 : share)} share={split.value} />
             <div class="bottom-pane" style={{ flex: `${1 - split.value} 1 0` }}>

@@ -6,15 +6,16 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { take } from "../host/events";
 import { Scope } from "../host/scope";
 import type { Detail, DetailObject } from "../protocol/messages";
-import { NO_CLASS, readShapes } from "../render/shapes";
+import { layerOf, NO_CLASS, PREDICTED, readShapes } from "../render/shapes";
 import { Stage, type StageStyle } from "../render/stage";
 import { ClassEditor } from "./ClassEditor";
 import { Neighbours, useDetail, Values } from "./Inspector";
-import { classHues } from "./palette";
-import { Button, count, Link, useExplorer } from "./parts";
+import { classHues, hue, none } from "./palette";
+import { Button, count, Link, Select, useExplorer } from "./parts";
 import { TagEditor } from "./TagEditor";
 
 const NEIGHBOURS = 12;
+const OUTCOMES = ["TP", "FP", "ignored", ""];
 const MOST_SIDE_PX = 2048;
 
 export function DetailView({ row }: { row: number }): JSX.Element {
@@ -35,7 +36,12 @@ export function DetailView({ row }: { row: number }): JSX.Element {
   const visible = store.result.value?.visible;
   const at = useMemo(() => visible?.indexOf(row) ?? -1, [visible, row]);
   const levels = store.columns.value.get("class_name")?.levels;
-  const colors = useMemo(() => classHues([...new Set(detail?.objects.map((o) => o.class_name ?? NO_CLASS))].sort(), levels), [detail, levels]);
+  const colors = useMemo(() => {
+    const hues = classHues([...new Set(detail?.objects.map((o) => o.class_name ?? NO_CLASS))].sort(), levels);
+    const layers = new Set(detail?.predictions?.map(layerOf));
+    OUTCOMES.forEach((outcome, i) => layers.has(PREDICTED + outcome) && hues.set(PREDICTED + outcome, i < 2 ? hue(i, true) : none(true)));
+    return hues;
+  }, [detail, levels]);
   const [line, fill] = [store.line.value, store.fill.value];
   const style = useMemo(() => ({ line, fill, off: off.value, colors }), [line, fill, off.value, colors]);
   const rows = useMemo(() => [row], [row]);
@@ -76,7 +82,8 @@ export function DetailView({ row }: { row: number }): JSX.Element {
       <div class="detail-body">
         <StagePane zoomKeys={zoomKeys} row={row} detail={detail} style={style} />
         <div class="detail-side">
-          {detail?.objects.length ? <Layers objects={detail.objects} off={off} colors={colors} /> : null}
+          {detail?.runs?.length ? <Runs detail={detail} /> : null}
+          {colors.size ? <Layers objects={[...detail!.objects, ...(detail!.predictions ?? [])]} off={off} colors={colors} /> : null}
           <ClassEditor rows={rows} />
           <TagEditor rows={rows} />
           {detail?.note !== undefined ? <Note key={row} detail={detail} /> : null}
@@ -171,6 +178,19 @@ function StagePane({ zoomKeys, row, detail, style }: StagePaneProps): JSX.Elemen
   );
 }
 
+/** Whose predictions are laid over the labels. */
+function Runs({ detail }: { detail: Detail }): JSX.Element | null {
+  const { store } = useExplorer();
+  if (store.spec.value.levels.some((l) => l.run && l.id === store.spec.value.level)) return null; // that of the level
+  const options = [{ value: "", text: "none" }, ...detail.runs!.map((r) => ({ value: r, text: r }))];
+  return (
+    <label class="labelled small">
+      <span class="muted">predictions of</span>
+      <Select label="Predictions of" testid="detail-run" value={store.run.value ?? ""} options={options} onChange={(v) => (store.run.value = v || null)} />
+    </label>
+  );
+}
+
 /** Which classes are drawn, and how. */
 function Layers({ objects, off, colors }: { objects: readonly DetailObject[]; off: Signal<ReadonlySet<string>>; colors: ReadonlyMap<string, string> }): JSX.Element {
   const { store } = useExplorer();
@@ -201,8 +221,8 @@ function Layers({ objects, off, colors }: { objects: readonly DetailObject[]; of
             }}
           >
             <span class="dot" style={{ background: color }} />
-            <span class="chip-text">{name}</span>
-            <span class="chip-n">{count(objects.filter((o) => (o.class_name ?? NO_CLASS) === name).length)}</span>
+            <span class="chip-text">{name.startsWith(PREDICTED) ? `predicted ${name.slice(1)}` : name}</span>
+            <span class="chip-n">{count(objects.filter((o) => layerOf(o) === name).length)}</span>
           </button>
         ))}
       </div>

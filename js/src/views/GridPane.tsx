@@ -45,7 +45,7 @@ export function GridPane(): JSX.Element {
     const url = explorer.thumbs.url(row);
     const { button, image, value, tags } = tile;
     const shape = url ? explorer.thumbs.shape(row) : null;
-    outline(tile.outline, shape, shape ? shapeColor(explorer, row, shape) : "");
+    outline(tile.outline, shape, shape ? shapeColor(explorer, row, shape) : "", !!store.spec.peek().model);
     if (url && image.getAttribute("src") !== url) image.src = url;
     if (!url) image.removeAttribute("src");
     button.classList.toggle("loading", url === undefined);
@@ -76,6 +76,8 @@ export function GridPane(): JSX.Element {
 
   /** The value a tile shows: of the column that sorts, else of the one that colours. */
   const valueText = (row: number): string => {
+    const judged = verdictText(row);
+    if (judged) return judged;
     const sort = store.sort.peek();
     const column = store.columns.peek().get(sort?.by ?? store.color.peek() ?? "");
     if (!column) return "";
@@ -85,6 +87,15 @@ export function GridPane(): JSX.Element {
     }
     const code = explorer.columns.get(column.name)?.[row];
     return code === undefined ? "" : (column.levels?.[code] ?? "");
+  };
+
+  /** Of a prediction: its class, how sure the model is, and what became of it. */
+  const verdictText = (row: number): string => {
+    const verdicts = store.verdicts.peek();
+    const model = store.spec.peek().model;
+    if (!verdicts || !model || store.sort.peek()) return "";
+    const outcome = explorer.columns.get("outcome")?.[row];
+    return `${model.outcomes[outcome ?? -1] ?? ""} ${model.classes[verdicts.predicted[row]!] ?? ""} ${verdicts.confidence[row]!.toFixed(2)}`;
   };
 
   useSignalEffect(() => {

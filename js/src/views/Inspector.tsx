@@ -30,6 +30,8 @@ export function useDetail(row: number | null, k: number, wait: number): { detail
   const near = useSignal<{ row: number; list: Near[] } | null>(null);
   const { revision, embeddings } = store.spec.value;
   const generation = store.generation.value;
+  const run = store.run.value;
+  const model = store.spec.value.model ? `${store.iou.value}:${store.confidence.value}` : ""; // outcomes change with the sliders
   const embedding = store.positions.value?.name ?? embeddings[0]?.name ?? null;
   useEffect(() => {
     detail.value = near.value = null; // rows of another level have the same numbers
@@ -38,7 +40,7 @@ export function useDetail(row: number | null, k: number, wait: number): { detail
     if (row === null) return;
     let current = true;
     const timer = setTimeout(() => {
-      void explorer.ask<Detail>("row.detail", { row }).then((reply) => {
+      void explorer.ask<Detail>("row.detail", { row, run }).then((reply) => {
         if (current && reply) detail.value = { ...reply.head, buffers: reply.buffers };
       });
       if (!embedding) return;
@@ -53,7 +55,7 @@ export function useDetail(row: number | null, k: number, wait: number): { detail
       current = false;
       clearTimeout(timer);
     };
-  }, [row, revision, embedding, generation]);
+  }, [row, revision, embedding, generation, run, model]);
   return { detail: detail.value?.row === row ? detail.value : null, near: near.value?.row === row ? near.value.list : NO_NEIGHBOURS };
 }
 

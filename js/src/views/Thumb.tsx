@@ -27,7 +27,7 @@ export function Thumb({ row, fit, empty }: { row: number; fit: "cover" | "contai
           class="outline"
           preserveAspectRatio={`xMidYMid ${fit === "cover" ? "slice" : "meet"}`}
           ref={(svg) => {
-            if (svg) outline(svg, shape, shapeColor(explorer, row, shape));
+            if (svg) outline(svg, shape, shapeColor(explorer, row, shape), !!explorer.store.spec.peek().model);
           }}
         >
           <path />
@@ -39,7 +39,7 @@ export function Thumb({ row, fit, empty }: { row: number; fit: "cover" | "contai
 }
 
 /** Draw a shape into an <svg> of two paths: a dark halo, and the line above it. */
-export function outline(svg: SVGSVGElement, shape: ThumbShape | null, color: string): void {
+export function outline(svg: SVGSVGElement, shape: ThumbShape | null, color: string, dashed: boolean): void {
   const key = shape ? color + shape.d : "";
   if (svg.dataset["key"] === key) return;
   svg.dataset["key"] = key;
@@ -48,11 +48,14 @@ export function outline(svg: SVGSVGElement, shape: ThumbShape | null, color: str
   svg.setAttribute("viewBox", `0 0 ${shape.w} ${shape.h}`);
   svg.style.setProperty("--shape", color);
   svg.classList.toggle("closed", shape.closed);
+  svg.classList.toggle("dashed", dashed);
   for (const path of svg.children) path.setAttribute("d", shape.d);
 }
 
 /** The class colour as the map has it; the column knows of a relabelling, the picture does not. */
 export function shapeColor(explorer: Explorer, row: number, shape: ThumbShape | null): string {
+  const outcome = explorer.store.spec.peek().model ? explorer.columns.get("outcome")?.[row] : undefined;
+  if (outcome !== undefined) return outcome < 2 ? hue(outcome, true) : none(true);
   const levels = explorer.store.columns.peek().get("class_name")?.levels ?? [];
   const code = explorer.columns.get("class_name")?.[row] ?? levels.indexOf(shape?.cls ?? "");
   return levels[code] === undefined ? none(true) : hue(code, true);

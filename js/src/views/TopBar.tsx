@@ -1,7 +1,8 @@
 // The bar above: what this is, how it is coloured and sorted, code, undo.
 
 import type { JSX } from "preact";
-import type { Column } from "../protocol/messages";
+import type { Column, Spec } from "../protocol/messages";
+import { RunChoice } from "./ModelBar";
 import { Button, count, Icon, Popover, Segments, Select, useExplorer } from "./parts";
 
 const LEAST_TILE_PX = 48;
@@ -35,10 +36,11 @@ export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
         <Segments
           label="Show"
           testid="level"
-          options={spec.levels.map((l) => ({ value: l.id, text: l.title, title: count(l.n), on: l.id === (store.switching.value ?? spec.level) }))}
+          options={shownLevels(spec.levels, store.switching.value ?? spec.level)}
           onChange={(id) => void actions.level(id)}
         />
       ) : null}
+      <RunChoice />
       <span class="spacer" />
       <label class="labelled">
         <span class="muted">colour</span>
@@ -79,6 +81,12 @@ export function TileSize(): JSX.Element {
       onInput={(e) => actions.tile(Number(e.currentTarget.value))}
     />
   );
+}
+
+/** Images, objects, and one button for the predictions of whichever run. */
+function shownLevels(levels: Spec["levels"], now: string): { value: string; text: string; title: string; on: boolean }[] {
+  const run = levels.find((l) => l.run && l.id === now) ?? levels.find((l) => l.run);
+  return levels.flatMap((l) => (l.run && l !== run ? [] : [{ value: l.id, text: l.run ? "Predictions" : l.title, title: l.run ? `${l.title}: ${count(l.n)}` : count(l.n), on: l.id === now }]));
 }
 
 function options(columns: readonly Column[]): { value: string; text: string; group: string }[] {

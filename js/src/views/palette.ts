@@ -51,9 +51,10 @@ function rgb(hex: string): number[] {
 export function pointPalette(column: Column | undefined, dark: boolean): Uint8Array {
   const out = new Uint8Array(256 * 4);
   const bins = column?.hist?.bins ?? 1;
+  const known = column?.name === "outcome" ? 2 : 254; // what is ignored is grey
   for (let i = 0; i < 256; i++) {
     let color = hue(0, dark);
-    if (column?.kind === "category") color = i < 254 ? hue(i, dark) : none(dark);
+    if (column?.kind === "category") color = i < known ? hue(i, dark) : none(dark);
     else if (column?.kind === "number") color = i === 255 ? none(dark) : ramp(bins > 1 ? i / (bins - 1) : 0.5, dark);
     const [r, g, b] = rgb(color);
     out.set([r!, g!, b!, i >= 254 && column ? 150 : 215], i * 4);
