@@ -26,7 +26,9 @@ def begin():
     open("/proc/self/clear_refs", "w").write("5")
     return peak()
 """
-_OURS = _PEAK + """
+_OURS = (
+    _PEAK
+    + """
 import sys, time
 import encord_active_widgets as ea
 import hotcoco, encord_active_widgets.evaluation.matching
@@ -46,7 +48,10 @@ for _ in range(3):
 t0 = time.perf_counter(); ev.curves; curves = time.perf_counter() - t0
 print(first, min(times), used, ev.map, curves)
 """
-_PEER = _PEAK + """
+)
+_PEER = (
+    _PEAK
+    + """
 import sys, time, io, contextlib
 if sys.argv[3] == "pycocotools":
     from pycocotools.coco import COCO
@@ -59,6 +64,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     run = COCOeval(gt, dt, "bbox"); run.evaluate(); run.accumulate(); run.summarize()
 print(time.perf_counter() - t0, peak() - base, run.stats[0])
 """
+)
 _MAKE = """
 import sys, encord_active_widgets as ea
 p = ea.Project.from_coco(sys.argv[1], path=sys.argv[3], images=sys.argv[4], read=False)
@@ -118,8 +124,12 @@ def main() -> None:
         hot, hot_memory, hot_score = min(run(_PEER, truth, results, "hotcoco") for _ in range(3))
         slow, slow_memory, slow_score = run(_PEER, truth, results, "pycocotools")
         print(f"add {chosen.predictions:,} predictions: {added[0]:.2f} s")
-        print(f"ours         {ours:6.2f} s (first {first:.2f}), {memory:5.0f} MiB, mAP {score:.9f}; curves {curves:.2f} s")
-        print(f"hotcoco      {hot:6.2f} s, {hot_memory:5.0f} MiB, mAP {hot_score:.9f}: ours {ours / hot:.2f} x (goal <= 2)")
+        print(
+            f"ours         {ours:6.2f} s (first {first:.2f}), {memory:5.0f} MiB, mAP {score:.9f}; curves {curves:.2f} s"
+        )
+        print(
+            f"hotcoco      {hot:6.2f} s, {hot_memory:5.0f} MiB, mAP {hot_score:.9f}: ours {ours / hot:.2f} x (goal <= 2)"
+        )
         print(f"pycocotools  {slow:6.2f} s, {slow_memory:5.0f} MiB, mAP {slow_score:.9f}: ours {slow / ours:.0f} x faster "
               f"(goal >= 50), memory {memory / slow_memory:.2f} (goal <= 0.25)")  # fmt: skip
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .duplicates import Duplicates
     from .errors import EawError
     from .expressions import contains, has, rows, tagged, untagged
+    from .formats.prediction import Prediction
     from .metrics.registry import metric
     from .project import Project
     from .project import open_project as open
@@ -30,6 +31,7 @@ _WHERE = {
     "Duplicates": "duplicates",
     "EawError": "errors",
     "Explorer": "widgets.explorer",
+    "Prediction": "formats.prediction",
     "Project": "project",
     "View": "view",
     "contains": "expressions",
@@ -46,6 +48,7 @@ __all__ = [
     "Duplicates",
     "EawError",
     "Explorer",
+    "Prediction",
     "Project",
     "View",
     "__version__",

@@ -30,7 +30,7 @@ POINTS = 160
 # Okabe & Ito's hues, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/).
 _HUES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 _SOLID, _DASHED = [1, 0], [5, 3]
-_BLUE, _ORANGE = "#4a7fe0", "#e0852b"
+_BLUE, _ORANGE, _NEUTRAL = "#4a7fe0", "#e0852b", "#9a9da3"
 # As far from white as from JupyterLab's black: 4.3 to 1. A saved picture is read on either.
 _GREY = "#767a80"
 # The explorer's ramp (js/src/views/palette.ts): dark at nothing, so a faint mistake stands out from no mistake.
@@ -62,13 +62,11 @@ _CONFIG: dict[str, Any] = {
     },
     "legend": {
         "labelColor": _GREY, "titleColor": _GREY, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500,
-        "labelLimit": 160, "symbolStrokeWidth": 2.5,
+        "labelLimit": 120, "symbolStrokeWidth": 2.5,
     },
     "header": {"labelColor": _GREY, "titleColor": _GREY},
     "text": {"color": _GREY},
 }  # fmt: skip
-
-_BETTER = "1 is best"
 
 
 class OfflineChart:
@@ -95,7 +93,7 @@ class OfflineChart:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification, one that both Vega-Lite 5 and 6 draw."""
-        spec: dict[str, Any] = self.chart.to_dict()
+        spec: dict[str, Any] = self.chart.to_dict(context={"pre_transform": False})  # whatever transformer is on
         spec["config"] = _merged(_CONFIG, spec.get("config", {}))
         spec["usermeta"] = _merged({"embedOptions": _EMBED}, spec.get("usermeta", {}))
         spec["$schema"] = _SCHEMA
@@ -114,9 +112,7 @@ class OfflineChart:
         **options
             Of Altair's `save`: `scale_factor` of pictures; `inline=True` makes a .html that needs no network.
         """
-        options.setdefault("json_kwds", {})
-        if Path(file).suffix == ".html":
-            options["json_kwds"] = {"cls": _ScriptSafe, **options["json_kwds"]}
+        options["json_kwds"] = {"cls": _ScriptSafe, **options.get("json_kwds", {})}
         self.altair.save(str(file), **options)
 
     def __or__(self, other: Any) -> OfflineChart:
@@ -182,7 +178,7 @@ class ModelCharts:
             color=series.color(),
         )
         lines, dots = _hovered(base, rows, ["class", "recall", "precision", "confidence"])
-        return _finished(lines + dots, "Precision by recall", notes, width=440, height=380)
+        return _finished(lines + dots, "Precision by recall", notes, width=420, height=370)
 
     def f1(self, classes: Sequence[str] | None = None) -> OfflineChart:
         """Draw F1 by confidence, with the best confidence marked on each line.
@@ -214,7 +210,7 @@ class ModelCharts:
         marks = alt.Chart(_data(best)).mark_point(filled=True, size=70, shape="diamond", opacity=1)
         parts.append(marks.encode(x=x, y=y, color=series.color(), tooltip=_tips(["class", "confidence", "f1"])))
         return _finished(
-            alt.layer(*parts), "F1 by confidence", [*notes, "diamonds: best confidence"], width=520, height=320
+            alt.layer(*parts), "F1 by confidence", [*notes, "diamonds: best confidence"], width=420, height=320
         )
 
     def confusion(self, normalise: Literal["label", "prediction"] | None = "label") -> OfflineChart:
@@ -235,8 +231,11 @@ class ModelCharts:
         frame = _table(self._ev.confusion_frame, ("label", "prediction", "count"), "confusion matrix")
         frame, rows, columns, notes = _grouped_cells(frame)
         over = pl.col("count").sum().over(normalise) if normalise else pl.lit(1)
-        frame = frame.filter(pl.col("count") > 0).with_columns((pl.col("count") / over).alias("value"))
-        top = 1 if normalise else max(1, int(frame["count"].max() or 1))  # type: ignore[arg-type]
+        frame = _filled(frame.filter(pl.col("count") > 0), "counts").with_columns(
+            (pl.col("count") / over).alias("value")
+        )
+        most = frame.select(pl.col("count").max()).item()
+        top = 1 if normalise else most
         title = f"share of the {normalise}'s {'row' if normalise == 'label' else 'column'}" if normalise else "count"
 
         n = max(len(rows), len(columns))
@@ -257,9 +256,8 @@ class ModelCharts:
         base = alt.Chart(_data(frame)).encode(x=x, y=y)
         chart = base.mark_rect().encode(color=color, tooltip=tips)
         if counted:
-            long = frame["count"].max() or 0
             text = base.mark_text(fontSize=11, tooltip=None).encode(
-                text=alt.Text("count:Q", format=",d" if long < 10_000 else ".3~s"),  # type: ignore[operator]
+                text=alt.Text("count:Q", format=",d" if most < 10_000 else ".3~s"),
                 color=alt.condition(f"datum.value > {0.25 * top}", alt.value("#111111"), alt.value("#ffffff")),
             )
             chart = chart + text
@@ -338,21 +336,22 @@ class ModelCharts:
             by, "class", descending=[True, False], nulls_last=True
         )
         table = table.with_columns(pl.col("class").fill_null("no class"))
-        notes = [f"{table.height} classes", "grey: no score"] if frame[by].null_count() else [f"{table.height} classes"]
+        notes = [f"{table.height} classes", *(["–: no score"] if frame[by].null_count() else [])]
         if table.height > MOST_BARS:
             notes = [f"the {MOST_BARS} lowest of {table.height} classes"]
             table = table.drop_nulls(by).tail(MOST_BARS)
         order = table["class"].to_list()
         tips = [alt.Tooltip("class:N"), *(alt.Tooltip(f"{c}:Q", title=_SCORES[c], format=".3f") for c in known)]
         tips += [alt.Tooltip(f"{c}:Q", format=",d") for c in extra]
-        base = alt.Chart(_data(table)).encode(
-            y=alt.Y("class:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
-            x=alt.X(f"{by}:Q", title=f"{_SCORES[by]} ({_BETTER})", scale=alt.Scale(domain=[0, 1])),
-            tooltip=tips,
+        base = alt.Chart(_data(_with_text(table, by))).encode(
+            y=alt.Y("class:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)), tooltip=tips
         )
-        bars = base.mark_bar(color=_BLUE, height={"band": 0.75})
-        values = base.mark_text(align="left", dx=4, fontSize=11).encode(text=alt.Text(f"{by}:Q", format=".2f"))
-        return _finished(bars + values, f"{_SCORES[by]} by class", notes, width=420, height=max(60, 19 * table.height))
+        title = f"{_SCORES[by]} (1 is best)"
+        bars = base.mark_bar(color=_BLUE, height={"band": 0.75}).encode(
+            x=alt.X(f"{by}:Q", title=title, scale=alt.Scale(domain=[0, 1]))
+        )
+        size = {"width": 420, "height": max(60, 19 * table.height)}
+        return _finished(bars + _values(base), f"{_SCORES[by]} by class", notes, **size)
 
     def by_metric(self, frame: pl.DataFrame, *, rate: str = "rate", better: str = "") -> OfflineChart:
         """Draw a rate by bucket of a metric: its interval as a band, and below it how many rows a bucket has.
@@ -380,14 +379,22 @@ class ModelCharts:
         ends = [float(value or 0) for value in table.select(pl.col("lower").min(), pl.col("upper").max()).row(0)]
         scale = alt.Scale(domain=[min(0.0, ends[0]), max(ends[1], 1e-9)], nice=True)
         axis = f"{rate} ({better})" if better else rate
-        names = table["metric"].unique(maintain_order=True).to_list()
-        panels = table.sort("metric", ~pl.col("all"), maintain_order=True).partition_by(
-            "metric", "class", maintain_order=True
-        )
-        parts = [_buckets(panel, scale, axis, named=table["class"].n_unique() > 1) for panel in panels]
-        chart = parts[0] if len(parts) == 1 else alt.concat(*parts, columns=2, spacing=28)
+        names = frame["metric"].unique(maintain_order=True).to_list()
+        several = table["class"].n_unique() > 1
+        rows = []
+        for name in names:
+            panels = table.filter(metric=name).sort(~pl.col("all"), "class", maintain_order=True)
+            parts = panels.partition_by("class", maintain_order=True)
+            rows.append(
+                [_buckets(panel, scale, axis, named=several, narrow=several or len(names) > 1) for panel in parts]
+            )
+        if several:
+            grids = [alt.concat(*row, columns=3, spacing=20) for row in rows]
+            chart = grids[0] if len(grids) == 1 else alt.vconcat(*grids, spacing=28)
+        else:
+            chart = rows[0][0] if len(rows) == 1 else alt.concat(*(row[0] for row in rows), columns=2, spacing=28)
         title = f"{rate[:1].upper()}{rate[1:]} by {names[0] if len(names) == 1 else 'metric'}"
-        notes = ["band: where the true value lies, 95 of 100 times"]
+        notes = ["band: confidence interval"]
         notes += [f"{MOST_PANELS} of {n} classes"] if n > MOST_PANELS else []
         return _finished(chart, title, notes)
 
@@ -409,30 +416,33 @@ class ModelCharts:
         shown = table.drop_nulls("score").head(MOST_BARS)
         shown = _filled(shown, "metrics with a score")
         color = alt.Color("correlation:Q", title="correlation").scale(
-            domain=[-1, 0, 1], range=[_ORANGE, "#9a9da3", _BLUE], interpolate="rgb"
+            domain=[-1, 0, 1], range=[_ORANGE, _NEUTRAL, _BLUE], interpolate="rgb"
         )
         color = color.legend(gradientLength=120, values=[-1, -0.5, 0, 0.5, 1], format="+.1f")
-        base = alt.Chart(_data(shown)).encode(
-            y=alt.Y("metric:N", sort=shown["metric"].to_list(), title=None, axis=alt.Axis(ticks=False, domain=False)),
-            x=alt.X("score:Q", title="importance (0: none, 1: decides alone)", scale=alt.Scale(domain=[0, 1])),
-            tooltip=[
+        order = shown["metric"].to_list()
+        channels = {
+            "y": alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
+            "tooltip": [
                 alt.Tooltip("metric:N"),
                 alt.Tooltip("score:Q", title="importance", format=".3f"),
                 alt.Tooltip("correlation:Q", format="+.3f"),
             ],
-        )
-        bars = base.mark_bar(height={"band": 0.75}).encode(
-            color=alt.condition("isValid(datum.correlation)", color, alt.value("#9a9da3"))
-        )
-        values = base.mark_text(align="left", dx=4, fontSize=11).encode(text=alt.Text("score:Q", format=".2f"))
+        }
+        x = alt.X("score:Q", title="importance (0: none, 1: decides alone)", scale=alt.Scale(domain=[0, 1]))
+        # a bar without a place on a scale of colours would be left out: those are a layer of their own
+        known, rest = (shown.filter(test) for test in _has("correlation"))
+        bars = alt.Chart(_data(known)).mark_bar(height={"band": 0.75}).encode(**channels, x=x, color=color)
+        grey = alt.Chart(_data(rest)).mark_bar(height={"band": 0.75}, color=_NEUTRAL).encode(**channels, x=x)
+        values = _values(alt.Chart(_data(_with_text(shown, "score"))).encode(**channels))
         notes = [f"the first {MOST_BARS} of {table.height} metrics"] if table.height > shown.height else []
-        return _finished(bars + values, "Importance of metrics", notes, width=420, height=max(60, 19 * shown.height))
+        size = {"width": 420, "height": max(60, 19 * shown.height)}
+        return _finished(bars + grey + values, "Importance of metrics", notes, **size)
 
     def _lines(self, x: str, y: str, classes: Sequence[str] | None) -> tuple[pl.DataFrame, list[str]]:
         """Return the points to draw, thinned, and what the subtitle should say."""
         frame = _table(self._ev.curves, ("class_name", "iou", "confidence", "precision", "recall", "f1"), "curves")
         notes = []
-        iou = frame["iou"].min()
+        iou = frame.select(pl.col("iou").min()).item()
         if iou is not None:
             frame = frame.filter(pl.col("iou") == iou)
             notes.append(f"IoU {iou:g}")
@@ -516,7 +526,7 @@ def _hovered(base: Any, rows: pl.DataFrame, tips: Sequence[str]) -> tuple[Any, A
         opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=_tips(tips)
     )
     # both on one layer: Altair would name both layers as views of each once charts stand side by side
-    return lines, dots.add_params(chosen, near)
+    return lines, dots.properties(name=f"dots_{key}").add_params(chosen, near)
 
 
 def _key(rows: pl.DataFrame) -> str:
@@ -532,12 +542,12 @@ def _tips(columns: Sequence[str]) -> Any:
     ]
 
 
-def _buckets(table: pl.DataFrame, scale: Any, title: str, *, named: bool) -> Any:
+def _buckets(table: pl.DataFrame, scale: Any, title: str, *, named: bool, narrow: bool) -> Any:
     """Draw one metric of one class: the rate of every bucket, and the count strip."""
     alt = _altair()
-    table = table.with_columns(_range().alias("range"))
-    order = table["range"].unique(maintain_order=True).to_list()
-    width = max(240, min(560, 40 * len(order)))
+    order = _ranges(table["low"].to_list(), table["high"].to_list())
+    table = table.with_columns(range=pl.Series(order, dtype=pl.String))
+    width = max(180, min(300 if narrow else 560, 40 * len(order)))
     x = alt.X("range:O", sort=order, axis=alt.Axis(labelAngle=-40, labelOverlap=False), title=table["metric"][0])
     low = alt.Y("lower:Q", title=title, scale=scale)
     tips = [
@@ -549,9 +559,10 @@ def _buckets(table: pl.DataFrame, scale: Any, title: str, *, named: bool) -> Any
     ]
     base = alt.Chart(_data(table.drop("all", "class")))
     top = base.encode(x=x.axis(labels=False, ticks=False, title=None), tooltip=tips)
-    band = top.mark_area(color=_BLUE, opacity=0.25).encode(y=low, y2="upper:Q")
+    known = top.transform_filter("isValid(datum.low)")  # rows without the metric are no neighbours of the others
+    band = known.mark_area(color=_BLUE, opacity=0.25).encode(y=low, y2="upper:Q")
     ends = top.mark_rule(color=_BLUE, opacity=0.6).encode(y=low, y2="upper:Q")
-    line = top.mark_line(color=_BLUE, strokeWidth=2).encode(y=alt.Y("rate:Q", title=title, scale=scale))
+    line = known.mark_line(color=_BLUE, strokeWidth=2).encode(y=alt.Y("rate:Q", title=title, scale=scale))
     dots = top.mark_point(color=_BLUE, filled=True, size=60, opacity=1).encode(y=alt.Y("rate:Q", scale=scale))
     size = {"title": alt.TitleParams(table["class"][0], fontSize=12, offset=4)} if named else {}
     upper = alt.layer(band, ends, line, dots).properties(width=width, height=200, **size)
@@ -561,13 +572,46 @@ def _buckets(table: pl.DataFrame, scale: Any, title: str, *, named: bool) -> Any
     return alt.vconcat(upper, strip.properties(width=width, height=50), spacing=6)
 
 
-def _range() -> pl.Expr:
-    """Return "low – high" of each bucket as text, "no value" for rows without the metric."""
+def _ranges(low: Sequence[float | None], high: Sequence[float | None]) -> list[str]:
+    """Return "low – high" of each bucket, with the digits that tell them apart; "no value" where there is no metric."""
+    out: list[str] = []
+    for digits in (3, 4, 6, 9, 17):
+        out = [
+            "no value" if a is None or b is None else f"{_short(a, digits)} – {_short(b, digits)}"
+            for a, b in zip(low, high, strict=True)
+        ]
+        if len(set(out)) == len(out):
+            break
+    return out
 
-    def short(column: str) -> pl.Expr:
-        return pl.col(column).map_elements(lambda value: f"{value:.3g}", return_dtype=pl.String)
 
-    return pl.concat_str(short("low"), short("high"), separator=" – ").fill_null("no value")
+def _short(value: float, digits: int) -> str:
+    """Return a number as people write it: 0.123, 45.6, 1.2k, 3M.
+
+    >>> [_short(v, 3) for v in (0.12345, 45.0, 1234.5, 3e6)]
+    ['0.123', '45', '1.23k', '3M']
+    """
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.{digits}g}{unit}"
+    return f"{value:.{digits}g}"
+
+
+def _with_text(table: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Add `at` and `text`: what stands at the end of a bar, a dash where there is no value."""
+    values = table[column].fill_nan(None).to_list()
+    text = ["–" if value is None else f"{value:.2f}" for value in values]
+    return table.with_columns(pl.Series("text", text, dtype=pl.String), at=pl.col(column).fill_nan(None).fill_null(0))
+
+
+def _values(base: Any) -> Any:
+    return base.mark_text(align="left", dx=4, fontSize=11).encode(x="at:Q", text="text:N")
+
+
+def _has(column: str) -> tuple[pl.Expr, pl.Expr]:
+    """Return two tests of rows: with a number there, without one."""
+    there = pl.col(column).is_finite().fill_null(value=False)
+    return there, ~there
 
 
 def _share(column: str, title: str) -> Any:

@@ -258,11 +258,8 @@ def _question(
     rows = frame[ORDINAL].to_numpy()
     assert level.item_rows is not None
     of_item = level.item_rows.gather(rows)
-    parts: list[tuple[tuple[str, str], pl.Series]] = []
-    for name in level.metrics:
-        parts.append(((whose, name), level.frame[name].gather(rows)))
-    for name in items.metrics:
-        parts.append(((IMAGE, name), items.frame[name].gather(of_item)))
+    parts = [((whose, name), level.frame[name].gather(rows)) for name in level.metrics]
+    parts += [((IMAGE, name), items.frame[name].gather(of_item)) for name in items.metrics]
     kept = [(key, s) for key, s in parts if s.dtype.is_numeric() and s.null_count() < s.len()]
     values = np.empty((rows.size, len(kept)), np.float64, order="F")
     for i, (_, series) in enumerate(kept):

@@ -298,6 +298,7 @@ def _context(project: RunVerbs, classes: Sequence[str] | Mapping[int, str] | Non
     )
     ids = extra.str.json_path_match("$.id")
     items = frame.select(
+        ITEM_ID,
         URI,
         *(
             pl.col(c).cast(pl.Int32) if c in frame.columns else pl.lit(None, dtype=pl.Int32).alias(c)

@@ -183,8 +183,8 @@ def match(
     if not class_aware:
         codes = (np.zeros(n, np.int64), np.zeros(m, np.int64))
     limits = np.minimum(np.asarray(thresholds, np.float64), NEARLY_ONE)
-    columns: list[Any] = list(pairs)
-    _match_all(*codes, labels.ignored, *columns, limits, max_detections, found)
+    match_all: Any = _match_all
+    match_all(*codes, labels.ignored, *pairs, limits, max_detections, found)
     return found
 
 
@@ -209,8 +209,8 @@ def nearest_predictions(
     codes = (predictions.code, labels.code)
     if not class_aware:
         codes = (np.zeros(len(predictions.item), np.int64), np.zeros(m, np.int64))
-    columns: list[Any] = list(pairs)
-    _nearest_to_labels(*codes, *columns, counted, same, same_row, other, other_row)
+    nearest: Any = _nearest_to_labels
+    nearest(*codes, *pairs, counted, same, same_row, other, other_row)
     return same, same_row, other, other_row
 
 

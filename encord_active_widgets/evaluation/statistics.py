@@ -366,8 +366,7 @@ def _information(a: _Variable, b: _Variable, k: int | None) -> float:
     if n < 2:
         return math.nan
     neighbours = min(3 if k is None else k, n - 1)
-    strip = max(neighbours + 1, math.isqrt(neighbours * n))
-    found = _kraskov(a.values, b.values, a.order, b.order, neighbours, strip, _digamma(n))
+    found = _kraskov(a.values, b.values, a.order, b.order, neighbours, _digamma(n))
     return max(0.0, float(found))
 
 
@@ -617,9 +616,9 @@ def benjamini_hochberg(p: ArrayLike) -> F64:
 
 
 @exact_kernel
-def _first_within(ordered: F64, at: int, radius: float) -> int:
-    """Return the first of the sorted numbers nearer than the radius: doubled steps, then halved ones."""
-    inside, step = at, 1
+def _first_within(ordered: F64, at: int, radius: float, step: int) -> int:
+    """Return the first of the sorted numbers nearer than the radius: steps are doubled, then halved."""
+    inside = at
     while inside - step >= 0 and ordered[at] - ordered[inside - step] < radius:
         inside -= step
         step *= 2
@@ -634,8 +633,8 @@ def _first_within(ordered: F64, at: int, radius: float) -> int:
 
 
 @exact_kernel
-def _last_within(ordered: F64, at: int, radius: float) -> int:
-    inside, step, n = at, 1, ordered.shape[0]
+def _last_within(ordered: F64, at: int, radius: float, step: int) -> int:
+    inside, n = at, ordered.shape[0]
     while inside + step < n and ordered[inside + step] - ordered[at] < radius:
         inside += step
         step *= 2
@@ -647,6 +646,13 @@ def _last_within(ordered: F64, at: int, radius: float) -> int:
         else:
             outside = middle
     return inside
+
+
+@exact_kernel
+def _count_within(ordered: F64, at: int, radius: float, guess: int) -> int:
+    """Count the sorted numbers nearer than the radius, itself too; the count of the point before is a good guess."""
+    step = guess // 4 + 1
+    return _last_within(ordered, at, radius, step) - _first_within(ordered, at, radius, step) + 1
 
 
 @exact_kernel
@@ -667,20 +673,21 @@ def _ross(ordered: F64, codes: I64, counts: I64, neighbours: I64, psi: F64) -> f
             continue
         k = neighbours[c]
         a, end = starts[c], starts[c + 1]
-        within = 0.0
+        near, within = 1, 0.0
         for i in range(starts[c], end):
             value = own[i]
             # the k + 1 nearest of the class, itself among them: a window that only moves up
             while a + k + 1 < end and own[a + k + 1] - value < value - own[a]:
                 a += 1
             radius = max(value - own[a], own[a + k] - value, _SMALLEST)
-            within += psi[_last_within(ordered, places[i], radius) - _first_within(ordered, places[i], radius) + 1]
+            near = _count_within(ordered, places[i], radius, near)
+            within += psi[near]
         total += counts[c] * (psi[k] - psi[counts[c]]) - within
     return float(psi[n] + total / n)
 
 
 @exact_kernel
-def _kraskov(x: F64, y: F64, x_order: I64, y_order: I64, k: int, strip: int, psi: F64) -> float:
+def _kraskov(x: F64, y: F64, x_order: I64, y_order: I64, k: int, psi: F64) -> float:
     """Cut the points into strips by x, sort each by y, and look for neighbours up and down, strip by strip."""
     n = x.shape[0]
     rank = np.empty(n, np.int64)
@@ -688,36 +695,57 @@ def _kraskov(x: F64, y: F64, x_order: I64, y_order: I64, k: int, strip: int, psi
     for i in range(n):
         rank[x_order[i]] = i
         xs[i], ys[i] = x[x_order[i]], y[y_order[i]]
-    strips = (n + strip - 1) // strip
-    filled = np.arange(strips) * strip
+    strip_of, starts = _strips(xs, k)
+    strips = starts.shape[0] - 1
+    filled = starts.copy()
     slot_x, slot_y = np.empty(n, np.float64), np.empty(n, np.float64)
-    slot_of = np.empty(n, np.int64)
+    x_rank, y_rank = np.empty(n, np.int64), np.empty(n, np.int64)
     for j in range(n):
-        i = y_order[j]
-        s = rank[i] // strip
-        slot_of[j] = filled[s]
-        slot_x[filled[s]], slot_y[filled[s]] = x[i], y[i]
-        filled[s] += 1
+        at = rank[y_order[j]]
+        slot = filled[strip_of[at]]
+        slot_x[slot], slot_y[slot], x_rank[slot], y_rank[slot] = xs[at], ys[j], at, j
+        filled[strip_of[at]] += 1
     best = np.empty(k, np.float64)
+    near_x = near_y = 1
     total = 0.0
-    for j in range(n):
-        at = slot_of[j]
-        i = y_order[j]
-        home = rank[i] // strip
-        best[:] = np.inf
-        _search(slot_x, slot_y, home * strip, min(n, (home + 1) * strip), at, at + 1, x[i], y[i], best)
-        s = home - 1
-        while s >= 0 and x[i] - xs[(s + 1) * strip - 1] < best[k - 1]:
-            _enter(slot_x, slot_y, s * strip, (s + 1) * strip, x[i], y[i], best)
-            s -= 1
-        s = home + 1
-        while s < strips and xs[s * strip] - x[i] < best[k - 1]:
-            _enter(slot_x, slot_y, s * strip, min(n, (s + 1) * strip), x[i], y[i], best)
-            s += 1
-        radius = max(best[k - 1], _SMALLEST)
-        total += psi[_last_within(xs, rank[i], radius) - _first_within(xs, rank[i], radius) + 1]
-        total += psi[_last_within(ys, j, radius) - _first_within(ys, j, radius) + 1]
+    for home in range(strips):
+        for i in range(starts[home], starts[home + 1]):
+            px, py = slot_x[i], slot_y[i]
+            best[:] = np.inf
+            _search(slot_x, slot_y, starts[home], starts[home + 1], i, i + 1, px, py, best)
+            s = home - 1
+            while s >= 0 and px - xs[starts[s + 1] - 1] < best[k - 1]:
+                _enter(slot_x, slot_y, starts[s], starts[s + 1], px, py, best)
+                s -= 1
+            s = home + 1
+            while s < strips and xs[starts[s]] - px < best[k - 1]:
+                _enter(slot_x, slot_y, starts[s], starts[s + 1], px, py, best)
+                s += 1
+            radius = max(best[k - 1], _SMALLEST)
+            near_x = _count_within(xs, x_rank[i], radius, near_x)
+            near_y = _count_within(ys, y_rank[i], radius, near_y)
+            total += psi[near_x] + psi[near_y]
     return float(psi[n] + psi[k] - total / n)
+
+
+@exact_kernel
+def _strips(xs: F64, k: int) -> tuple[I64, I64]:
+    """Return the strip of each place of the sorted x, and where strips start.
+
+    A strip is as wide as the neighbourhoods of evenly spread points, so that a search enters two or three. Where
+    many x are all but equal the neighbours are told by y alone (spread over about 1): one strip takes them all.
+    """
+    n = xs.shape[0]
+    least = max(k + 1, int(math.sqrt(k * n) / 2))
+    strip_of, starts = np.empty(n, np.int64), np.empty(n + 1, np.int64)
+    starts[0] = strips = start = 0
+    for i in range(n):
+        if i - start >= least and (xs[i] - xs[start]) * (i - start) > k:
+            strips += 1
+            starts[strips] = start = i
+        strip_of[i] = strips
+    starts[strips + 1] = n
+    return strip_of, starts[: strips + 2]
 
 
 @exact_kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -109,13 +110,15 @@ def _classes(data: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def label_columns(data: pl.DataFrame) -> tuple[pl.DataFrame, list[Fault]]:
+def label_columns(data: pl.DataFrame, carry: Sequence[str] = ()) -> tuple[pl.DataFrame, list[Fault]]:
     """Make labels of rows: types made right, kinds found out, bounds filled in.
 
     Parameters
     ----------
     data : pl.DataFrame
         `uri` and columns of `schema.LABELS`; also `mask` ((h, w) arrays), and `points` as pairs.
+    carry : sequence of str
+        Further columns to keep beside the labels, as they are.
 
     Returns
     -------
@@ -138,7 +141,7 @@ def label_columns(data: pl.DataFrame) -> tuple[pl.DataFrame, list[Fault]]:
     for row, (why, remedy) in sorted(bad.items()):
         faults.append(Fault(f"row {row} ({data[URI][row]})", "skipped", why, remedy))
     kept = frame.filter(~pl.col("row").is_in(pl.Series(list(bad), dtype=pl.UInt32).implode()), pl.col("kind") != "")
-    return kept.select(URI, *(c for c in frame.columns if c in LABELS.columns)), faults
+    return kept.select(URI, *(c for c in frame.columns if c in LABELS.columns), *carry), faults
 
 
 def _numbers(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:

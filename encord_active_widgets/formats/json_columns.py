@@ -126,6 +126,25 @@ class JsonText:
             raise self.error(rest, "there is more after the end")
         return found, rows
 
+    def array(self, keys: Sequence[str], kept: Sequence[str] = ()) -> Rows | None:
+        """Return the rows of a file that is one array of objects; None where it is something else.
+
+        Raises
+        ------
+        InputError
+            The array is not JSON.
+        """
+        from . import json_kernels as k
+
+        at = int(k.blank(self.bytes, self._begin))
+        if at >= self.bytes.size or self.bytes[at] != ord("["):
+            return None
+        rows, end = self._rows(at, keys, kept)
+        rest = int(k.blank(self.bytes, end))
+        if rest < self.bytes.size:
+            raise self.error(rest, "there is more after the end")
+        return rows
+
     def value(self, start: int, end: int) -> Any:
         """Read one value as Python objects.
 

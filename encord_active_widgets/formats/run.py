@@ -36,13 +36,17 @@ def find_items(context: Context, names: pl.Series) -> pl.Series:
 
     A file name or a stem counts only where one image alone has it.
     """
-    wanted = pl.DataFrame({"name": names.cast(pl.String)})
+    texts = names.cast(pl.String).to_list()
+    ends = [None if t is None else PurePath(t).name for t in texts]
+    tops = [None if t is None else PurePath(t).stem for t in texts]
     uris = context.items[URI]
     files = pl.Series([PurePath(u).name for u in uris.to_list()], dtype=pl.String)
     stems = pl.Series([PurePath(u).stem for u in uris.to_list()], dtype=pl.String)
     found = pl.repeat(None, names.len(), dtype=pl.String, eager=True)
-    for keys in (uris, files, stems):
+    for keys, wanted in ((uris, texts), (files, ends), (stems, texts), (stems, tops)):
         table = pl.DataFrame({"name": keys, "found": uris}).unique("name", keep="none")
-        hit = wanted.join(table, on="name", how="left", maintain_order="left")["found"]
+        hit = pl.DataFrame({"name": pl.Series(wanted, dtype=pl.String)}).join(
+            table, on="name", how="left", maintain_order="left"
+        )["found"]
         found = found.zip_with(found.is_not_null(), hit)
     return found.alias(URI)

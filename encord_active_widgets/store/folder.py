@@ -91,7 +91,9 @@ class ProjectFolder:
 
     def predictions(self, run: str) -> Table:
         """Return the table of one run's predictions; a run that was replaced keeps its old rows in it."""
-        return Table(self.path / "predictions" / quote(run, safe=""), schema.PREDICTIONS)
+        # Delta takes per cent signs for escapes of its own.
+        folder = quote(run, safe="").replace("~", "%7E").replace("%", "~")
+        return Table(self.path / "predictions" / folder, schema.PREDICTIONS)
 
     def lock(self) -> BaseFileLock:
         """Return the lock that importers hold, so that ordinals are given out once."""

@@ -17,8 +17,8 @@ import polars as pl
 from encord_active_widgets.charts import ModelCharts
 rows = [(None, 5), ("cat", 4), ("<img src=x onerror=alert(1)>", 3)]
 curves = pl.DataFrame([
-    {"class_name": name, "iou": 0.5, "confidence": 1 - i / 10, "precision": 1 - i / 20, "recall": i / (n + 8), "f1": i / 20}
-    for name, n in rows for i in range(1, 10)
+    {"class_name": name, "iou": 0.5, "confidence": 1 - i / 10, "precision": 1 - i / 20, "recall": i / (n + 8),
+     "f1": i / 20} for name, n in rows for i in range(1, 10)
 ], schema_overrides={"class_name": pl.String})
 names = ["background", "cat", "<img src=x onerror=alert(1)>"]
 ev = SimpleNamespace(
@@ -53,6 +53,13 @@ def test_charts_draw_offline_in_jupyter(host: str, request: pytest.FixtureReques
     page.open(_CELLS, f"charts-{host}")
     page.page.wait_for_function(_DRAWN, arg=3, timeout=_TIMEOUT_MS)
     page.shot(f"charts-{host}")
+    menu = page.page.locator(".vega-actions").first.text_content() or ""
+    assert "Save as PNG" in menu
+    assert "Editor" not in menu, "it would send the data to a website"
+    page.page.locator(".vega-embed canvas").nth(1).hover(position={"x": 200, "y": 130})  # the cell in the middle
+    tip = page.page.locator("#vg-tooltip-element.visible")
+    tip.get_by_text("<img src=x onerror=alert(1)>").first.wait_for()
+    assert tip.locator("img").count() == 0, "a name of a class became markup"
 
 
 def test_charts_draw_offline_in_marimo(marimo_app: Callable[[str], WatchedPage]) -> None:

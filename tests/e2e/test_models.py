@@ -1,0 +1,72 @@
+"""Predictions as rows: sliders that recount, chips and cells that filter, labels and predictions over each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from .browser import NotebookPage
+from .test_main_job import opened
+
+NOISY = """
+rng = np.random.default_rng(0)
+o = p.objects.df.filter(pl.Series(rng.random(len(p.objects)) < 0.9))
+n = o.height
+noisy = o.select(
+    "item_id", "class_name",
+    *(pl.col(c) + rng.normal(0, 6, n) if c in "xy" else pl.col(c) * np.exp(rng.normal(0, .08, n)) for c in "xywh"),
+    pl.Series("confidence", rng.uniform(0.05, 1, n)),
+)
+noisy = noisy.with_columns(
+    pl.when(pl.Series(rng.random(n) < 0.05)).then(pl.lit("WBC")).otherwise("class_name").alias("class_name")
+)
+p.add_predictions("noisy", noisy)
+p.add_predictions("shifted", noisy.with_columns(pl.col("x") + 12))
+"""
+
+
+def test_sliders_recount_and_chips_filter(notebook: NotebookPage, bccd: Path) -> None:
+    setup = opened(bccd, "w = p.explore()\nw.level = 'prediction:noisy'\nw")
+    notebook.open([f"import numpy as np\n{setup[0]}\n{NOISY}", *setup[1:]], "models")
+    e = notebook.explorer().wait_ready()
+    total = int(notebook.run_cell("len(p.predictions['noisy'])"))
+    e.expect_shown(total)
+    e.settled()
+    bar = e.part("modelbar")
+    expect(bar).to_be_visible()
+    notebook.shot("predictions", e.root)
+
+    def counts() -> str:
+        return " ".join(e.part(f"outcome-{o}").locator(".chip-n").inner_text().rstrip(" →") for o in ("TP", "FP", "FN"))
+
+    def expected(iou: float, confidence: float) -> str:
+        code = f"' '.join(f'{{v:,}}' for v in list(p.evaluate('noisy', iou={iou}, confidence={confidence}).counts.values())[:3])"
+        return notebook.run_cell(code).strip("'")
+
+    assert counts() == expected(0.5, 0.0)
+    e.part("iou").fill("5")
+    e.part("confidence").fill("0.4")
+    assert counts() == expected(0.75, 0.4)
+    e.part("outcome-FP").click()
+    shown = int(notebook.wait_cell("len(w.filtered)", expected(0.75, 0.4).split()[1].replace(",", "")))
+    e.expect_shown(shown)
+    assert notebook.run_cell("w.filtered.df['outcome'].unique().to_list(), w.model") == (
+        "(['FP'], {'iou': 0.75, 'confidence': 0.4})"
+    )
+    e.part("evaluation").click()
+    e.settled()
+    notebook.shot("evaluation", e.root)
+    e.part("outcome-FP").click()
+    e.root.get_by_label("label RBC, predicted WBC").first.click()
+    pairs = notebook.run_cell("p.evaluate('noisy', iou=0.75).confusion(confidence=0.4).filter(label='RBC')['WBC'][0]")
+    e.expect_shown(int(pairs))
+    e.tile(0).dblclick()
+    expect(e.detail).to_be_visible()
+    e.wait_ready()
+    notebook.shot("prediction-detail", e.root)
+    notebook.page.keyboard.press("Escape")
+    e.part("outcome-FN").click()
+    e.expect_shown(int(expected(0.75, 0.4).split()[2].replace(",", "")))
+    assert notebook.run_cell("w.level") == "'object'"
+    notebook.shot("missed", e.root)
