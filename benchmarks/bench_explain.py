@@ -1,4 +1,4 @@
-"""What explains failure: 30 metrics of 200,000 rows, made by a seed, against scikit-learn and SciPy: CPU seconds, all serial.
+"""What explains failure: 30 metrics of 200,000 rows, made by a seed; CPU seconds against scikit-learn and SciPy.
 
     python benchmarks/bench_explain.py [--rows 200000] [--metrics 30]
 

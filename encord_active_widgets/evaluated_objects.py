@@ -306,7 +306,9 @@ class DetectionEvaluation(Evaluation):
         from .evaluation.curves import BACKGROUND
 
         names = pl.Series([*self.classes, BACKGROUND, None], dtype=pl.String)
-        return names.gather(pl.Series(self.label_codes(0).astype(np.uint32)))
+        codes = self.label_codes(0)
+        codes[self.found.predictions.confidence < self.confidence] = len(self.classes) + 1
+        return names.gather(pl.Series(codes.astype(np.uint32)))
 
     def label_codes(self, t: int) -> I64:
         """Return the class of the label in the place of each prediction at the t-th threshold.

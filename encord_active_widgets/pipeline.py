@@ -75,7 +75,8 @@ def run(project: Project, plan: Plan, job: Job) -> None:
     if "labels" in plan.stages and plan.embedding is None:
         label_stage.geometry(project, job)
         label_stage.predictions(project)
-    for level in (ITEM, *schema.LABEL_LEVELS):
+    runs = [schema.prediction_level(run) for run in project._snapshot().runs]
+    for level in (ITEM, *schema.LABEL_LEVELS, *runs):
         sets = project._embedding_sets(level)
         for name in list(sets):
             if plan.embedding in (None, (level, name)):
@@ -95,7 +96,7 @@ def _one_set(project: Project, sets: EmbeddingSets, name: str, plan: Plan, job: 
         _map(job, "first map", vectors, "pca")
     if "neighbours" in plan.stages:
         _neighbours(project, sets, name, vectors, job)
-    if "labels" in plan.stages and not job.cancelled.is_set():
+    if "labels" in plan.stages and not job.cancelled.is_set() and schema.run_of(sets.level) is None:
         label_stage.quality(project, sets, name, vectors, job)
     if "layout" in plan.stages and not job.cancelled.is_set():
         _map(job, "map", vectors, "umap")
@@ -132,7 +133,7 @@ def _neighbours(project: Project, sets: EmbeddingSets, name: str, vectors: Embed
     suffix = sets.suffix(name)
     family = f"{_NEIGHBOURS}{suffix}"
     key = f"{vectors.key}-{len(vectors)}"
-    table = project._folder.values(family, sets.level)
+    table = project._folder.values(family, sets.stored)
     done = table.history()[0].get("key") if table.exists() else None
     if done == key:
         return

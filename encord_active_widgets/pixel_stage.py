@@ -14,7 +14,7 @@ from . import schema
 from .frames import newest_values
 from .jobs import Job
 from .metrics import registry
-from .schema import CONTENT_HASH, KEY, LABEL_ID, OBJECT, ORDINAL, PHASH, URI, VECTOR
+from .schema import CONTENT_HASH, KEY, OBJECT, ORDINAL, PHASH, URI, VECTOR, prediction_level
 from .store.folder import resolve_address
 from .vectors import DESCRIPTOR
 
@@ -41,30 +41,38 @@ def run(project: Project, custom: Sequence[registry.MetricSpec], executor: Execu
     rest = _todo(project, done.clear()).join(fresh, on=CONTENT_HASH, how="anti", maintain_order="left")
     late_crops = rest.join(crops, on=CONTENT_HASH, how="inner", maintain_order="left")
     fresh = fresh.join(crops, on=CONTENT_HASH, how="left", maintain_order="left")
-    works: list[tuple[pl.DataFrame, Sequence[str], Sequence[registry.MetricSpec]]] = [
-        (fresh, engine.WANT_ALL, custom),
-        (late_crops, (), ()),
+    works: list[tuple[pl.DataFrame, Sequence[str], Sequence[registry.MetricSpec], str]] = [
+        (fresh, engine.WANT_ALL, custom, OBJECT),
+        (late_crops, (), (), OBJECT),
     ]
+    whole = _todo(project, done.clear())
+    for run in project._snapshot().runs.values():
+        if run.kind == "detection":
+            level = prediction_level(run.name)
+            predicted = whole.join(_missing_crops(project, level), on=CONTENT_HASH, how="inner", maintain_order="left")
+            works.append((predicted, (), (), level))
     for spec in custom:
         known = done.filter(pl.col(spec.name).is_not_null()) if spec.name in done.columns else done.clear()
         late = _todo(project, known).join(fresh, on=CONTENT_HASH, how="anti", maintain_order="left")
-        works.append((late, (), (spec,)))
-    for todo, want, metrics in works:
+        works.append((late, (), (spec,), OBJECT))
+    for todo, want, metrics, level in works:
         if todo.is_empty() or job.cancelled.is_set():
             continue
-        job.enter("objects" if todo is late_crops else "images", todo.height)
-        sink = _PixelSink(project, complete=bool(want))
-        engine.run(todo, sink, executor=executor, custom=metrics, want=want, progress=job.reach, cancel=job.cancelled)
+        crops_only = not want and not metrics
+        job.enter(("objects" if level == OBJECT else "predictions") if crops_only else "images", todo.height)
+        sink = _PixelSink(project, complete=bool(want), level=level)
+        options = {"executor": executor, "progress": job.reach, "cancel": job.cancelled}
+        engine.run(todo, sink, custom=metrics, want=want, **options)
 
 
-def _missing_crops(project: Project) -> pl.DataFrame:
-    """List objects whose crop was not measured, image by image: `content_hash`, `objects`, `boxes`."""
+def _missing_crops(project: Project, name: str = OBJECT) -> pl.DataFrame:
+    """List objects (or a run's predictions) whose crop was not measured, image by image: `content_hash`, `objects`, `boxes`."""
     empty = pl.DataFrame(schema={CONTENT_HASH: pl.String, "objects": pl.List(pl.UInt32), "boxes": pl.List(pl.Float64)})
     snapshot = project._snapshot()
-    level, items = snapshot.levels[OBJECT], snapshot.items.frame
+    level, items = snapshot.levels[name], snapshot.items.frame
     if level.n == 0 or CONTENT_HASH not in items.columns:
         return empty
-    table = project._folder.values(CROPS, OBJECT)
+    table = project._folder.values(CROPS, level.stored)
     missing = np.ones(level.n, bool) if level.alive is None else level.alive.copy()
     if table.exists():
         known = table.read()[ORDINAL].to_numpy()
@@ -102,8 +110,9 @@ def _todo(project: Project, done: pl.DataFrame) -> pl.DataFrame:
 class _PixelSink:
     """Commits one finished batch: caches first, the row that says "computed" last."""
 
-    def __init__(self, project: Project, *, complete: bool) -> None:
+    def __init__(self, project: Project, *, complete: bool, level: str) -> None:
         self._project = project
+        self._level = level
         self._complete = complete
 
     def __call__(self, batch: PixelBatch) -> None:
@@ -141,15 +150,15 @@ class _PixelSink:
 
     def _crops(self, batch: PixelBatch) -> None:
         project, rows = self._project, batch.crop_rows
-        level = project._level(OBJECT)
+        level = project._level(self._level)
         measured = np.isfinite(batch.crop_vectors).all(axis=1)
-        ids = level.frame[LABEL_ID].gather(rows[measured])
+        ids = level.frame[level.key].gather(rows[measured])
         blobs = [v.tobytes() for v in np.ascontiguousarray(batch.crop_vectors[measured], "<f4")]
-        project._folder.embedding(DESCRIPTOR, OBJECT).append(
+        project._folder.embedding(DESCRIPTOR, level.stored).append(
             pl.DataFrame({KEY: ids, VECTOR: blobs}, schema=dict(schema.EMBEDDING.columns))
         )
         frame = pl.DataFrame({ORDINAL: rows}).with_columns(column(k, v) for k, v in batch.crop_metrics.items())
-        project._folder.values(CROPS, OBJECT).append(frame)
+        project._folder.values(CROPS, level.stored).append(frame)
 
 
 def column(name: str, values: NDArray[Any]) -> pl.Series:

@@ -220,8 +220,10 @@ class StateReader:
         known = self._predicted.get(run.stored)
         if known is not None and known[0][0] is items and known[0][1] == stamps:
             return known[1]
-        rows = self._read(run.stored, self._folder.predictions(run.name))
-        rows = rows.filter(pl.col(CHANGE_ID) == run.change_id).sort(ORDINAL)
+        rows = self._folder.predictions(run.name).read()  # kept below with its metrics, and not twice
+        mine = rows[CHANGE_ID] == run.change_id
+        if not mine.all():
+            rows = rows.filter(mine)
         values = {f: self._folder.values(f, run.stored).read() for f in self._folder.families(run.stored)}
         owners = rows.select(ITEM_ID).join(
             items.select(ITEM_ID, ORDINAL), on=ITEM_ID, how="left", maintain_order="left"

@@ -192,18 +192,19 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         self._loaded: dict[str, EmbeddingSet] = {}
 
     @property
-    def _stored(self) -> str:
+    def stored(self) -> str:
+        """What the level's tables are kept under."""
         return self.level if run_of(self.level) is None else self._project._level(self.level).stored
 
     def __iter__(self) -> Iterator[str]:
-        names = self._project._folder.embeddings(self._stored)
+        names = self._project._folder.embeddings(self.stored)
         return iter(sorted(names, key=lambda n: (n != DESCRIPTOR, n)))
 
     def __len__(self) -> int:
-        return len(self._project._folder.embeddings(self._stored))
+        return len(self._project._folder.embeddings(self.stored))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._project._folder.embeddings(self._stored)
+        return name in self._project._folder.embeddings(self.stored)
 
     def __repr__(self) -> str:
         return (
@@ -238,7 +239,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         blobs = [row.tobytes() for row in data]
         frame = pl.DataFrame({KEY: ids, VECTOR: blobs}, schema=dict(EMBEDDING.columns))
         with self._project._lock:
-            self._project._folder.embedding(name, self._stored).replace(frame)
+            self._project._folder.embedding(name, self.stored).replace(frame)
             self._loaded.pop(name, None)
         self._project._after_embedding(name, self.level)
 
@@ -317,7 +318,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         return View(self._project, self.level, view._ops, ranked)
 
     def _load(self, name: str, level: Level) -> EmbeddingSet:
-        table = self._project._folder.embedding(name, self._stored)
+        table = self._project._folder.embedding(name, self.stored)
         key_column = CONTENT_HASH if name == DESCRIPTOR and self.level == ITEM else level.key
         keys = level.frame.select(ORDINAL, pl.col(key_column).alias(KEY))
         if level.alive is not None:
@@ -334,7 +335,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         stored = table.read().unique(KEY, keep="last", maintain_order=True)
         joined = keys.join(stored, on=KEY, how="inner", maintain_order="left")
         digest = int(joined.select(ORDINAL, VECTOR).hash_rows(seed=0).sum() or 0) if joined.height else 0
-        home = self._project._folder.cache / "embeddings" / self._stored / name
+        home = self._project._folder.cache / "embeddings" / self.stored / name
         folder = home / f"{digest:016x}-{joined.height}"
         before = _latest(home, folder)
         rows, vectors = _materialise(folder, joined)

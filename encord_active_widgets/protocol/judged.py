@@ -179,13 +179,14 @@ class Judge:
         reasons = self.reasons()
         reason = np.where(unsure, reasons.index("confidence") + 1, verdict[t] >> _REASON_SHIFT)
         names = pl.Series([*found.classes, BACKGROUND, None], dtype=pl.String)
+        places = np.where(unsure, len(found.classes) + 1, label_class[t]).astype(np.uint32)
         iou = np.full(level.n, np.nan, np.float32)
         if found.kind == "detection":
             iou[found._rows[0]] = found.found.matches.same_iou  # type: ignore[union-attr]
         return [
             _text("outcome", OUTCOME_LEVELS, outcome),
             _text("reason", (None, *reasons), reason),
-            names.gather(label_class[t].astype(np.uint32)).alias("label_class"),
+            names.gather(places).alias("label_class"),
             pl.Series("iou", iou).fill_nan(None),
         ]
 

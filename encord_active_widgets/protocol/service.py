@@ -245,8 +245,10 @@ class Service:
     def _switched(snapshot: Snapshot) -> list[str]:
         return [ITEM, OBJECT, *(prediction_level(run) for run in snapshot.runs)]
 
-    def _classes(self, snapshot: Snapshot) -> list[str]:
-        """List the classes that rows of this level may be given."""
+    def _classes(self, snapshot: Snapshot) -> list[str] | None:
+        """List the classes that rows of this level may be given; predictions keep theirs."""
+        if run_of(self._name) is not None:
+            return None
         level = snapshot.levels[OBJECT if self._name == OBJECT else CLASSIFICATION]
         found = level.frame[CLASS_NAME].drop_nulls().value_counts(sort=True)[CLASS_NAME].to_list()
         named = [n for h in self.project._folder.headers() for n in _header_classes(h)]

@@ -49,7 +49,8 @@ def problems(draw):
         for i in range(n_labels)
     ]
     results = []
-    for box in boxes(n_predictions):
+    for random_box in boxes(n_predictions):
+        box = random_box
         if annotations and rng.random() < 0.7:
             near = annotations[rng.integers(n_labels)]
             moved = np.array(near["bbox"]) + rng.normal(0, 2, 4) * (0 if rng.random() < 0.3 else 1)

@@ -1,8 +1,9 @@
 """Scores and matches are those of pycocotools."""
 
 import numpy as np
-from .coco_sets import ours, problems, reference
 from hypothesis import given, settings
+
+from .coco_sets import ours, problems, reference
 
 
 @settings(max_examples=60, deadline=None)

@@ -201,7 +201,8 @@ def test_kitti_texts(project, tmp_path):
     folder = tmp_path / "kitti"
     folder.mkdir()
     (folder / "a.txt").write_text(
-        "cat 0.00 0 1.5 11.0 10.0 41.0 30.0 1.5 1.6 3.2 2.0 1.7 14.0 1.6 0.9\nDontCare -1 -1 -10 1 1 9 9 -1 -1 -1 -1 -1 -1 -1\n"
+        "cat 0.00 0 1.5 11.0 10.0 41.0 30.0 1.5 1.6 3.2 2.0 1.7 14.0 1.6 0.9\n"
+        "DontCare -1 -1 -10 1 1 9 9 -1 -1 -1 -1 -1 -1 -1\n"
     )
     project.add_predictions("m", folder, format="kitti")
     assert rows(project) == EXPECTED[:1]

@@ -80,7 +80,7 @@ export interface Spec {
   /** What one row is: "image", "object" or "class". */
   noun?: string;
   /** Names offered for relabelling rows of this level; missing where they have no class. */
-  classes?: string[];
+  classes?: string[] | null;
   project: { name: string; path: string };
   columns: Column[];
   embeddings: EmbeddingInfo[];

@@ -50,6 +50,7 @@ export function codesOf(v: Verdicts, t: number, confidence: number, k: number, u
     const at = v.label[base + row]!;
     label[row] = at > k || at > 253 ? MISSING : at;
     if (v.confidence[row]! < confidence) {
+      label[row] = MISSING;
       outcome[row] = IGNORED;
       reason[row] = unsure;
     } else {

@@ -10,7 +10,7 @@ import { count, Select, useExplorer } from "./parts";
 const BACKGROUND = "background";
 /** Up to so many classes each cell says its count. */
 const MOST_WRITTEN = 12;
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [300, 190, 34, 30, 8, 10];
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [220, 160, 32, 28, 8, 10];
 
 export function Evaluation(): JSX.Element | null {
   const { store } = useExplorer();
@@ -18,8 +18,8 @@ export function Evaluation(): JSX.Element | null {
   if (!spec || !store.verdicts.value) return null;
   return (
     <div class="evaluation" role="group" aria-label="Evaluation" data-testid="evaluation-panel">
-      <Curves />
       <Matrix />
+      <Curves />
     </div>
   );
 }
