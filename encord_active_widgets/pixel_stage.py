@@ -61,12 +61,13 @@ def run(project: Project, custom: Sequence[registry.MetricSpec], executor: Execu
         crops_only = not want and not metrics
         job.enter(("objects" if level == OBJECT else "predictions") if crops_only else "images", todo.height)
         sink = _PixelSink(project, complete=bool(want), level=level)
-        options = {"executor": executor, "progress": job.reach, "cancel": job.cancelled}
-        engine.run(todo, sink, custom=metrics, want=want, **options)
+        engine.run(
+            todo, sink, executor=executor, custom=metrics, want=want, progress=job.reach, cancel=job.cancelled
+        )
 
 
 def _missing_crops(project: Project, name: str = OBJECT) -> pl.DataFrame:
-    """List objects (or a run's predictions) whose crop was not measured, image by image: `content_hash`, `objects`, `boxes`."""
+    """List objects (or predictions) whose crop was not measured, by image: `content_hash`, `objects`, `boxes`."""
     empty = pl.DataFrame(schema={CONTENT_HASH: pl.String, "objects": pl.List(pl.UInt32), "boxes": pl.List(pl.Float64)})
     snapshot = project._snapshot()
     level, items = snapshot.levels[name], snapshot.items.frame

@@ -257,7 +257,7 @@ class Service:
     def _metric_specs(self) -> dict[str, Any]:
         from ..metrics.registry import registered
 
-        return {m.name: m for m in registered(self._name)}
+        return {m.name: m for m in registered(OBJECT if run_of(self._name) is not None else self._name)}
 
     def _embeddings(self) -> list[dict[str, Any]]:
         sets = self._sets()

@@ -312,7 +312,15 @@ export class Stage {
     context.stroke(path);
     context.strokeStyle = context.fillStyle = colors.get(shape.name) ?? "#ffffff";
     context.lineWidth = (line + 1) * px;
+    if (shape.name.startsWith(PREDICTED)) {
+      context.strokeStyle = HALO;
+      context.stroke(path);
+      context.strokeStyle = context.fillStyle;
+      context.lineCap = "butt";
+      context.setLineDash([DASH_PX * px, DASH_PX * px]);
+    }
     context.stroke(path);
+    context.setLineDash([]);
     context.globalAlpha = Math.min(1, fill);
     if (shape.closed && !shape.runs && shape === this.#hovered) context.fill(path, "evenodd");
   }

@@ -8,7 +8,7 @@ import { chosen, chosenTags, describe, facetOf, type FilterSpec, inner, isEmpty,
 import type { Column } from "../protocol/messages";
 import { HistogramView } from "../render/histogram";
 import { binsOf, edge } from "../state/evaluator";
-import { hue, none, ramp, tagColor } from "./palette";
+import { levelHue, none, ramp, tagColor } from "./palette";
 import { count, Cross, Icon, Link, Popover, Segments, useExplorer } from "./parts";
 
 const FEW_CHIPS = 14;
@@ -186,7 +186,7 @@ function Category({ column }: { column: Column }): JSX.Element {
             <FilterChip
               key={value ?? "\u0000"}
               text={value ?? "none"}
-              color={colored ? (value === null ? none(dark) : hue(i, dark)) : null}
+              color={colored ? (value === null ? none(dark) : levelHue(column, i, dark)) : null}
               n={counts?.[i] ?? 0}
               on={now.include.has(value)}
               off={now.exclude.has(value)}
@@ -357,7 +357,7 @@ export function Legend(): JSX.Element | null {
           aria-pressed={now.include.has(level)}
           onClick={(e) => actions.toggleValue(column.name, level, e.altKey)}
         >
-          <span class="dot" style={{ background: hue(i, dark) }} />
+          <span class="dot" style={{ background: levelHue(column, i, dark) }} />
           {level}
         </button>
       ))}

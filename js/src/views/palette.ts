@@ -47,14 +47,18 @@ function rgb(hex: string): number[] {
   return [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16));
 }
 
+/** The colour of a category's level; what is ignored of predictions is grey. */
+export function levelHue(column: Column, i: number, dark: boolean): string {
+  return column.name === "outcome" && i > 1 ? none(dark) : hue(i, dark);
+}
+
 /** The 256 colours of the map for a column; index 255 is a missing value. */
 export function pointPalette(column: Column | undefined, dark: boolean): Uint8Array {
   const out = new Uint8Array(256 * 4);
   const bins = column?.hist?.bins ?? 1;
-  const known = column?.name === "outcome" ? 2 : 254; // what is ignored is grey
   for (let i = 0; i < 256; i++) {
     let color = hue(0, dark);
-    if (column?.kind === "category") color = i < known ? hue(i, dark) : none(dark);
+    if (column?.kind === "category") color = i < 254 ? levelHue(column, i, dark) : none(dark);
     else if (column?.kind === "number") color = i === 255 ? none(dark) : ramp(bins > 1 ? i / (bins - 1) : 0.5, dark);
     const [r, g, b] = rgb(color);
     out.set([r!, g!, b!, i >= 254 && column ? 150 : 215], i * 4);
