@@ -61,9 +61,7 @@ def run(project: Project, custom: Sequence[registry.MetricSpec], executor: Execu
         crops_only = not want and not metrics
         job.enter(("objects" if level == OBJECT else "predictions") if crops_only else "images", todo.height)
         sink = _PixelSink(project, complete=bool(want), level=level)
-        engine.run(
-            todo, sink, executor=executor, custom=metrics, want=want, progress=job.reach, cancel=job.cancelled
-        )
+        engine.run(todo, sink, executor=executor, custom=metrics, want=want, progress=job.reach, cancel=job.cancelled)
 
 
 def _missing_crops(project: Project, name: str = OBJECT) -> pl.DataFrame:
