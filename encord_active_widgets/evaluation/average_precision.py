@@ -49,6 +49,8 @@ class Masks(NamedTuple):
 
     predictions: Sequence[dict[str, Any]]
     labels: Sequence[dict[str, Any]]
+    areas: F64
+    """Pixels of the predictions."""
 
 
 def coco_scores(
@@ -125,7 +127,12 @@ def _answers(truth: Any, predictions: Boxes, masks: Masks | None) -> Any:
     if not len(table):
         empty = {"images": truth.dataset["images"], "categories": truth.dataset["categories"], "annotations": []}
         return hotcoco.COCO(empty)
-    return truth.load_res(table, **({} if masks is None else {"segmentation": list(masks.predictions)}))
+    if masks is None:
+        return truth.load_res(table)
+    answers = truth.load_res(table, segmentation=list(masks.predictions))
+    # Given boxes beside masks, it would take those for the areas that make a prediction small or large.
+    answers.update_anns(ids=np.arange(1, len(table) + 1), area=masks.areas)
+    return answers
 
 
 def _turned(

@@ -104,7 +104,8 @@ def detect(
         from .shapes import drawn as draw
         from .shapes import mask_areas
 
-        drawn = Masks(draw(predictions, sizes), draw(labels, sizes))
+        masks = draw(predictions, sizes)
+        drawn = Masks(masks, draw(labels, sizes), mask_areas(masks))
         areas = np.where(np.isnan(areas), mask_areas(list(drawn.labels)), areas)
     else:
         areas = np.where(np.isnan(areas), truth.box[:, 2] * truth.box[:, 3], areas)

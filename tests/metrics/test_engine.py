@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
@@ -252,5 +253,6 @@ def test_every_file_with_kernels_is_known_to_the_cache() -> None:
     from encord_active_widgets.images import _numba
 
     package = Path(encord_active_widgets.__file__).parent
-    with_kernels = {str(f.relative_to(package)) for f in package.rglob("*.py") if "@kernel" in f.read_text()}
+    mark = re.compile("^@(exact_)?kernel$", re.MULTILINE)
+    with_kernels = {str(f.relative_to(package)) for f in package.rglob("*.py") if mark.search(f.read_text())}
     assert with_kernels <= set(_numba._SOURCES)
