@@ -18,6 +18,7 @@ import numpy as np
 from scipy import stats
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
+from encord_active_widgets.evaluation import information
 from encord_active_widgets.evaluation import statistics as ours
 from encord_active_widgets.evaluation.buckets import buckets
 
@@ -58,9 +59,9 @@ def of_information(x: np.ndarray, right: np.ndarray, iou: np.ndarray) -> None:
     noise = np.c_[state.standard_normal((n, m)), state.standard_normal(n)]
     peers = (("classes", right, mutual_info_classif), ("numbers", iou, mutual_info_regression))
     for name, outcome, peer in peers:
-        mine = best(lambda y=outcome: ours.mutual_information(x, y))
+        mine = best(lambda y=outcome: information.mutual_information(x, y))
         theirs, wanted = once(lambda y=outcome, f=peer: f(x, y, random_state=0))
-        gap = np.abs(ours.mutual_information(x, outcome, noise=noise) - wanted).max()
+        gap = np.abs(information.mutual_information(x, outcome, noise=noise) - wanted).max()
         print(f"information, {name:9s} {mine:7.3f} s   scikit-learn {theirs:6.2f} s   {theirs / mine:5.1f}x  (goal 5x)")
         print(f"{'':22s}greatest difference {gap:.1e} nats")
 
@@ -78,7 +79,7 @@ def of_tests(x: np.ndarray, right: np.ndarray) -> None:
 def of_scores(x: np.ndarray, right: np.ndarray, iou: np.ndarray) -> None:
     cause = min(CAUSE, x.shape[1] - 1)
     for name, outcome in (("classes", right), ("numbers", iou)):
-        took, found = once(lambda y=outcome: ours.association(x, y))
+        took, found = once(lambda y=outcome: information.association(x, y))
         noise = np.delete(found.score, cause)
         rank = int((found.score > found.score[cause]).sum()) + 1
         print(

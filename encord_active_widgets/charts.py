@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
-from uuid import uuid4
 from zlib import crc32
 
 import polars as pl
 import polars.selectors as cs
 
 from .errors import InputError, ShapeError, unknown
+from .offline_chart import GREY, OfflineChart, load_altair
 
 MOST_CURVES = 12
 """Classes in a chart of lines: six hues, solid and dashed."""
@@ -31,111 +27,9 @@ POINTS = 160
 _HUES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 _SOLID, _DASHED = [1, 0], [5, 3]
 _BLUE, _ORANGE, _NEUTRAL = "#4a7fe0", "#e0852b", "#9a9da3"
-# As far from white as from JupyterLab's black: 4.3 to 1. A saved picture is read on either.
-_GREY = "#767a80"
 # The explorer's ramp (js/src/views/palette.ts): dark at nothing, so a faint mistake stands out from no mistake.
 _RAMP = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
-_FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 _LAST = ("no prediction", "background")  # no classes: they close an axis
-
-# JupyterLab 4, Notebook 7 and VS Code draw this type with libraries of their own, but not Vega-Lite 6, which
-# Altair 6 writes (https://github.com/microsoft/vscode-notebook-renderers/issues/241). These charts hold to what both
-# versions know. Altair's own renderer asks a CDN.
-_MIME = "application/vnd.vegalite.v5+json"
-_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
-# No "Open in Vega Editor": it would send the data to a website.
-_EMBED = {"actions": {"export": True, "source": False, "compiled": False, "editor": False}}
-
-_CONFIG: dict[str, Any] = {
-    "background": "transparent",
-    "font": _FONT,
-    "padding": 8,
-    "view": {"stroke": None},
-    "title": {
-        "color": _GREY, "subtitleColor": _GREY, "anchor": "start", "fontSize": 14, "fontWeight": 600,
-        "subtitleFontSize": 12, "offset": 12,
-    },
-    "axis": {
-        "labelColor": _GREY, "titleColor": _GREY, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500,
-        "gridColor": _GREY, "gridOpacity": 0.2, "domainColor": _GREY, "domainOpacity": 0.6, "tickColor": _GREY,
-        "tickOpacity": 0.6, "labelLimit": 140,
-    },
-    "legend": {
-        "labelColor": _GREY, "titleColor": _GREY, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500,
-        "labelLimit": 120, "symbolStrokeWidth": 2.5,
-    },
-    "header": {"labelColor": _GREY, "titleColor": _GREY},
-    "text": {"color": _GREY},
-}  # fmt: skip
-
-
-class OfflineChart:
-    """An Altair chart that notebooks draw without a network, in light and dark.
-
-    The last line of a cell draws it. `a | b` puts two side by side, `a & b` one below the other.
-
-    Attributes
-    ----------
-    chart : alt.Chart, alt.LayerChart or a concatenation
-        As Altair builds it, without colours of text and background: for building on.
-    """
-
-    def __init__(self, chart: Any) -> None:
-        self.chart = chart
-
-    @property
-    def altair(self) -> Any:
-        """The finished chart of Altair, colours included; shown by Altair's own renderer."""
-        chart = self.chart.copy()
-        own = {} if _is_undefined(chart.config) else _dict(chart.config)
-        chart.config = _merged(_CONFIG, own)
-        return chart
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the specification, one that both Vega-Lite 5 and 6 draw."""
-        spec: dict[str, Any] = self.chart.to_dict(context={"pre_transform": False})  # whatever transformer is on
-        spec["config"] = _merged(_CONFIG, spec.get("config", {}))
-        spec["usermeta"] = _merged({"embedOptions": _EMBED}, spec.get("usermeta", {}))
-        spec["$schema"] = _SCHEMA
-        return spec
-
-    def properties(self, **properties: Any) -> OfflineChart:
-        """Return the chart with other properties of Altair: `width` and `height` in pixels, `title`."""
-        return OfflineChart(self.chart.properties(**properties))
-
-    def save(self, file: str | Path, **options: Any) -> None:
-        """Write the chart to a file: .html, .json, and with the package vl-convert-python .png, .svg or .pdf.
-
-        Parameters
-        ----------
-        file : str or Path
-        **options
-            Of Altair's `save`: `scale_factor` of pictures; `inline=True` makes a .html that needs no network.
-        """
-        options["json_kwds"] = {"cls": _ScriptSafe, **options.get("json_kwds", {})}
-        self.altair.save(str(file), **options)
-
-    def __or__(self, other: Any) -> OfflineChart:
-        return _together(_altair().hconcat(self.chart, _bare(other)))
-
-    def __and__(self, other: Any) -> OfflineChart:
-        return _together(_altair().vconcat(self.chart, _bare(other)))
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
-        if "google.colab" in sys.modules:  # draws HTML only, and is online by nature
-            html = self.altair.to_html(
-                fullhtml=False,
-                output_div=f"chart-{uuid4().hex}",
-                embed_options=dict(_EMBED),
-                json_kwds={"cls": _ScriptSafe},
-            )
-            return {"text/html": html, "text/plain": repr(self)}
-        return {_MIME: self.to_dict(), "text/plain": repr(self)}
-
-    def __repr__(self) -> str:
-        title = self.chart.title
-        text = "of Altair" if _is_undefined(title) else getattr(title, "text", title)
-        return f"<chart {text!r}: a notebook draws it; elsewhere use .save('chart.html')>"
 
 
 class ModelCharts:
@@ -148,7 +42,7 @@ class ModelCharts:
     """
 
     def __init__(self, ev: Any) -> None:
-        _altair()
+        load_altair()
         self._ev = ev
 
     def __repr__(self) -> str:
@@ -168,7 +62,7 @@ class ModelCharts:
         -------
         OfflineChart
         """
-        alt = _altair()
+        alt = load_altair()
         rows, notes = self._lines("recall", "precision", classes)
         rows = rows.drop("f1")
         series = _Series(rows)
@@ -192,7 +86,7 @@ class ModelCharts:
         -------
         OfflineChart
         """
-        alt = _altair()
+        alt = load_altair()
         rows, notes = self._lines("confidence", "f1", classes)
         series = _Series(rows)
         best = _named(_table(self._ev.best, ("class_name", "confidence", "f1"), "best confidences"))
@@ -203,7 +97,7 @@ class ModelCharts:
         lines, dots = _hovered(base, rows, ["class", "confidence", "f1", "precision", "recall"])
         parts = [lines, dots]
         if whole.height:
-            rule = alt.Chart(_data(whole)).mark_rule(color=_GREY, strokeDash=[2, 3])
+            rule = alt.Chart(_data(whole)).mark_rule(color=GREY, strokeDash=[2, 3])
             parts.append(rule.encode(x="confidence:Q"))
             at = whole.row(0, named=True)
             notes = [f"all classes: best F1 {at['f1']:.2f} at confidence {at['confidence']:.2f}", *notes]
@@ -225,7 +119,7 @@ class ModelCharts:
         -------
         OfflineChart
         """
-        alt = _altair()
+        alt = load_altair()
         if normalise not in ("label", "prediction", None):
             raise InputError(f"normalise is {normalise!r}.", 'Pass "label", "prediction" or None.')
         frame = _table(self._ev.confusion_frame, ("label", "prediction", "count"), "confusion matrix")
@@ -274,7 +168,7 @@ class ModelCharts:
             Bars below the diagonal: surer than right. The title has the expected calibration error,
             ECE = Σ count / n · |accuracy - confidence| (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
         """
-        alt = _altair()
+        alt = load_altair()
         columns = ("bin_low", "bin_high", "confidence", "accuracy", "count")
         frame = _table(self._ev.calibration, columns, "calibration")
         frame = _filled(frame.filter(pl.col("count") > 0), "calibration")
@@ -297,11 +191,11 @@ class ModelCharts:
             y2="zero:Q",
         )
         ends = alt.Chart(alt.InlineData([{"confidence": 0, "accuracy": 0}, {"confidence": 1, "accuracy": 1}]))
-        diagonal = ends.mark_line(color=_GREY, strokeDash=[4, 4]).encode(x=x, y=y)
+        diagonal = ends.mark_line(color=GREY, strokeDash=[4, 4]).encode(x=x, y=y)
         gaps = base.mark_rule(color=_ORANGE, strokeWidth=3).encode(x=x, y=y, y2="confidence:Q")
         dots = base.mark_point(color=_ORANGE, filled=True, size=50, opacity=1).encode(x=x, y=y)
         upper = alt.layer(bars, diagonal, gaps, dots).properties(width=380, height=380)
-        below = base.mark_rect(color=_GREY, opacity=0.6, stroke=_GREY).encode(
+        below = base.mark_rect(color=GREY, opacity=0.6, stroke=GREY).encode(
             x=alt.X("bin_low:Q", title="confidence", scale=unit, axis=alt.Axis(values=_TENTHS)),
             x2="bin_high:Q",
             y=alt.Y("count:Q", title="predictions", axis=_few_ticks()),
@@ -323,7 +217,7 @@ class ModelCharts:
         -------
         OfflineChart
         """
-        alt = _altair()
+        alt = load_altair()
         frame = _table(self._ev.per_class, ("class_name",), "classes")
         known = [c for c in _SCORES if c in frame.columns and frame[c].null_count() < frame.height]
         if by is not None and by not in known:
@@ -370,7 +264,7 @@ class ModelCharts:
         -------
         OfflineChart
         """
-        alt = _altair()
+        alt = load_altair()
         table = _table(frame, ("metric", "low", "high", "rate", "lower", "upper", "count"), "buckets")
         table = table if "class_name" in table.columns else table.with_columns(class_name=pl.lit(None, pl.String))
         table = _named(table.sort("metric", "low", nulls_last=True, maintain_order=True))
@@ -411,7 +305,7 @@ class ModelCharts:
         OfflineChart
             The length of a bar is the score, its colour the correlation; of very many metrics the first 60.
         """
-        alt = _altair()
+        alt = load_altair()
         table = _table(frame, ("metric", "score", "correlation"), "metrics").sort("score", descending=True)
         shown = table.drop_nulls("score").head(MOST_BARS)
         shown = _filled(shown, "metrics with a score")
@@ -495,23 +389,25 @@ class _Series:
         return [i - sum(self.whole) for i in range(len(self.names))]
 
     def color(self) -> Any:
-        hues = [_GREY if w else _HUES[i % 6] for i, w in zip(self._ranks(), self.whole, strict=True)]
-        return _altair().Color("class:N", scale=_altair().Scale(domain=self.names, range=hues), legend=self._legend())
+        hues = [GREY if w else _HUES[i % 6] for i, w in zip(self._ranks(), self.whole, strict=True)]
+        return load_altair().Color(
+            "class:N", scale=load_altair().Scale(domain=self.names, range=hues), legend=self._legend()
+        )
 
     def dash(self) -> Any:
         dashes = [_SOLID if w or i % 12 < 6 else _DASHED for i, w in zip(self._ranks(), self.whole, strict=True)]
-        scale = _altair().Scale(domain=self.names, range=dashes)
-        return _altair().StrokeDash("class:N", scale=scale, legend=self._legend())
+        scale = load_altair().Scale(domain=self.names, range=dashes)
+        return load_altair().StrokeDash("class:N", scale=scale, legend=self._legend())
 
     def _legend(self) -> Any:
         if len(self.names) == 1:
             return None
-        return _altair().Legend(title=None, symbolType="stroke", symbolSize=300, symbolOpacity=1)
+        return load_altair().Legend(title=None, symbolType="stroke", symbolSize=300, symbolOpacity=1)
 
 
 def _hovered(base: Any, rows: pl.DataFrame, tips: Sequence[str]) -> tuple[Any, Any]:
     """Return the lines, which a click in the legend brings out, and the dot under the mouse."""
-    alt = _altair()
+    alt = load_altair()
     key = _key(rows)
     chosen = alt.selection_point(f"chosen_{key}", fields=["class"], bind="legend")
     # not pointerover: older JupyterLabs know the mouse only
@@ -535,7 +431,7 @@ def _key(rows: pl.DataFrame) -> str:
 
 
 def _tips(columns: Sequence[str]) -> Any:
-    alt = _altair()
+    alt = load_altair()
     return [
         alt.Tooltip("class:N") if c == "class" else alt.Tooltip(f"{c}:Q", title=_SCORES.get(c, c), format=".3f")
         for c in columns
@@ -544,7 +440,7 @@ def _tips(columns: Sequence[str]) -> Any:
 
 def _buckets(table: pl.DataFrame, scale: Any, title: str, *, named: bool, narrow: bool) -> Any:
     """Draw one metric of one class: the rate of every bucket, and the count strip."""
-    alt = _altair()
+    alt = load_altair()
     order = _ranges(table["low"].to_list(), table["high"].to_list())
     table = table.with_columns(range=pl.Series(order, dtype=pl.String))
     width = max(180, min(300 if narrow else 560, 40 * len(order)))
@@ -566,7 +462,7 @@ def _buckets(table: pl.DataFrame, scale: Any, title: str, *, named: bool, narrow
     dots = top.mark_point(color=_BLUE, filled=True, size=60, opacity=1).encode(y=alt.Y("rate:Q", scale=scale))
     size = {"title": alt.TitleParams(table["class"][0], fontSize=12, offset=4)} if named else {}
     upper = alt.layer(band, ends, line, dots).properties(width=width, height=200, **size)
-    strip = base.mark_bar(color=_GREY, opacity=0.6).encode(
+    strip = base.mark_bar(color=GREY, opacity=0.6).encode(
         x=x, y=alt.Y("count:Q", title="count", axis=_few_ticks()), tooltip=tips
     )
     return alt.vconcat(upper, strip.properties(width=width, height=50), spacing=6)
@@ -616,17 +512,17 @@ def _has(column: str) -> tuple[pl.Expr, pl.Expr]:
 
 def _share(column: str, title: str) -> Any:
     """Return a channel from 0 to 1."""
-    alt = _altair()
+    alt = load_altair()
     kind = alt.Y if column in ("precision", "f1") else alt.X
     return kind(f"{column}:Q", title=title, scale=alt.Scale(domain=[0, 1]))
 
 
 def _few_ticks() -> Any:
-    return _altair().Axis(tickCount=2, format="~s")
+    return load_altair().Axis(tickCount=2, format="~s")
 
 
 def _finished(chart: Any, title: str, notes: Sequence[str], **size: int) -> OfflineChart:
-    alt = _altair()
+    alt = load_altair()
     text = alt.TitleParams(title, subtitle=" · ".join(notes)) if notes else alt.TitleParams(title)
     return OfflineChart(chart.properties(title=text, description=title, **size))
 
@@ -702,48 +598,4 @@ def _data(frame: pl.DataFrame) -> Any:
     """Return rows as data in the chart: no file, no limit, no setting of the user's Altair in between."""
     floats = cs.float()
     clean = frame.with_columns(pl.when(floats.is_finite()).then(floats.cast(pl.Float64).round_sig_figs(6)))
-    return _altair().InlineData(clean.to_dicts())
-
-
-# -- Altair ----------------------------------------------------------------------------------
-
-
-class _ScriptSafe(json.JSONEncoder):
-    """JSON that can stand in a script: a class named `</script>` does not end it."""
-
-    def encode(self, o: Any) -> str:
-        return super().encode(o).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _altair() -> ModuleType:
-    try:
-        import altair as alt
-    except ImportError as error:
-        raise InputError("Charts need Altair.", 'pip install "encord_active_widgets[charts]"') from error
-    return alt
-
-
-def _together(chart: Any) -> OfflineChart:
-    return OfflineChart(chart.resolve_scale(color="independent", strokeDash="independent"))
-
-
-def _bare(other: Any) -> Any:
-    return other.chart if isinstance(other, OfflineChart) else other
-
-
-def _is_undefined(value: Any) -> bool:
-    return value is _altair().Undefined
-
-
-def _dict(config: Any) -> dict[str, Any]:
-    found: dict[str, Any] = config if isinstance(config, dict) else config.to_dict()
-    return found
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return both, the second first where they differ."""
-    out = dict(below)
-    for key, value in above.items():
-        known = out.get(key)
-        out[key] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
-    return out
+    return load_altair().InlineData(clean.to_dicts())

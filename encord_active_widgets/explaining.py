@@ -206,7 +206,8 @@ def explain(evaluation: Evaluation, *, by_class: bool = False) -> Explanation:
 
 
 def _answer(question: _Question, rows: NDArray[np.integer], name: str | None, *, by_class: bool) -> pl.DataFrame:
-    from .evaluation.statistics import association, rank_correlation
+    from .evaluation.information import association
+    from .evaluation.statistics import rank_correlation
 
     values, outcome = question.values[rows], question.outcome[rows]
     found = association(values, outcome.astype(np.int64) if question.target != "localisation" else outcome)

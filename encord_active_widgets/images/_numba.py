@@ -20,6 +20,7 @@ R = TypeVar("R")
 _SOURCES = (
     "embeddings/describe.py",
     "embeddings/descriptor.py",
+    "evaluation/information.py",
     "evaluation/matching.py",
     "evaluation/shapes.py",
     "evaluation/statistics.py",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from encord_active_widgets.errors import InputError, ShapeError
 from encord_active_widgets.evaluation import buckets as by
+from encord_active_widgets.evaluation import information
 from encord_active_widgets.evaluation import statistics as ours
 
 feature_selection = pytest.importorskip("sklearn.feature_selection")
@@ -69,9 +70,9 @@ def test_information_about_classes_is_that_of_scikit_learn(n: int, k: int) -> No
     y = np.digitize(x[:, 0] + np.random.default_rng(1).normal(size=n), [-0.5, 1])
     for column in x.T:  # one by one: over several, scikit-learn's deviation differs in the last digit
         wanted = feature_selection.mutual_info_classif(column[:, None], y, n_neighbors=k, random_state=0)
-        found = ours.mutual_information(column, y, k, noise=sklearn_noise(n, 1, outcome=False))
+        found = information.mutual_information(column, y, k, noise=sklearn_noise(n, 1, outcome=False))
         assert found[0] == pytest.approx(wanted[0], abs=1e-9)
-    assert ours.mutual_information(x, y, k)[0] > 0.1
+    assert information.mutual_information(x, y, k)[0] > 0.1
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
@@ -83,7 +84,7 @@ def test_information_about_numbers_is_that_of_scikit_learn(n: int, k: int) -> No
     for y in (np.abs(first) + rng.normal(size=n), np.sin(9 * first), np.round(first, 2), rng.random(n) ** 9):
         for column in x.T:
             wanted = feature_selection.mutual_info_regression(column[:, None], y, n_neighbors=k, random_state=0)
-            found = ours.mutual_information(column, y, k, noise=sklearn_noise(n, 1, outcome=True))
+            found = information.mutual_information(column, y, k, noise=sklearn_noise(n, 1, outcome=True))
             assert found[0] == pytest.approx(wanted[0], abs=1e-9)
 
 
@@ -91,10 +92,12 @@ def test_information_of_many_columns_at_once_is_that_of_scikit_learn() -> None:
     x = np.random.default_rng(0).normal(size=(3_000, 20))
     y = x[:, 3] + np.random.default_rng(1).normal(size=3_000)
     wanted = feature_selection.mutual_info_regression(x, y, random_state=0)
-    np.testing.assert_allclose(ours.mutual_information(x, y, noise=sklearn_noise(3_000, 20, outcome=True)), wanted)
+    np.testing.assert_allclose(
+        information.mutual_information(x, y, noise=sklearn_noise(3_000, 20, outcome=True)), wanted
+    )
     wanted = feature_selection.mutual_info_classif(x, y > 1, random_state=0)
     np.testing.assert_allclose(
-        ours.mutual_information(x, y > 1, noise=sklearn_noise(3_000, 20, outcome=False)), wanted, atol=1e-9
+        information.mutual_information(x, y > 1, noise=sklearn_noise(3_000, 20, outcome=False)), wanted, atol=1e-9
     )
 
 
@@ -102,12 +105,12 @@ def test_counts_of_objects_are_discrete_as_scikit_learn_has_them() -> None:
     rng = np.random.default_rng(0)
     count = rng.poisson(4, 3_000)
     y, iou = rng.random(3_000) < 0.1 * count, rng.random(3_000) / (1 + count)
-    found = ours.mutual_information(count.astype(float), y)
+    found = information.mutual_information(count.astype(float), y)
     wanted = feature_selection.mutual_info_classif(count[:, None], y, discrete_features=True)
     np.testing.assert_allclose(found, wanted, atol=1e-12)
     state = np.random.RandomState(0)
     noise = np.c_[np.zeros(3_000), state.standard_normal(3_000)]
-    found = ours.mutual_information(count.astype(float), iou, noise=noise)
+    found = information.mutual_information(count.astype(float), iou, noise=noise)
     wanted = feature_selection.mutual_info_regression(count[:, None], iou, discrete_features=True, random_state=0)
     np.testing.assert_allclose(found, wanted, atol=1e-9)
 
@@ -119,11 +122,11 @@ def test_counts_of_objects_are_discrete_as_scikit_learn_has_them() -> None:
 )
 def test_tiny_and_tied_data_agree_with_counting_all_pairs(rows: list[tuple[int, int, int]], k: int) -> None:
     x, y, z = (np.array(column, float) for column in zip(*rows, strict=True))
-    sides = [ours._Variable(None, values, np.argsort(values)) for values in (x, z)]
+    sides = [information._Variable(None, values, np.argsort(values)) for values in (x, z)]
     by_hand = kraskov_by_hand(x, z, min(k, len(x) - 1))
-    assert ours._information(sides[0], sides[1], k) == pytest.approx(by_hand, abs=1e-12)
+    assert information._information(sides[0], sides[1], k) == pytest.approx(by_hand, abs=1e-12)
     codes = y.astype(np.int64)
-    found = ours._information(sides[0], ours._Variable(codes, y, codes[:0]), k)
+    found = information._information(sides[0], information._Variable(codes, y, codes[:0]), k)
     if (np.bincount(codes) > 1).any():
         assert found == pytest.approx(ross_by_hand(x, y, k), abs=1e-12)
     else:
@@ -133,59 +136,59 @@ def test_tiny_and_tied_data_agree_with_counting_all_pairs(rows: list[tuple[int, 
 def test_normal_numbers_have_the_information_of_their_correlation() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], 50_000).T
-    assert ours.mutual_information(x, y)[0] == pytest.approx(-0.5 * np.log(1 - 0.64), abs=0.01)
+    assert information.mutual_information(x, y)[0] == pytest.approx(-0.5 * np.log(1 - 0.64), abs=0.01)
 
 
 def test_missing_numbers_are_left_out_column_by_column() -> None:
     x = metrics(2_000)
     y = x[:, 0] > 0.3
     x[::3, 0], x[1::4, 1], x[5, 2] = np.nan, np.inf, -np.inf
-    found = ours.mutual_information(x, y)
-    draws = ours._draws(2_000, 0)
+    found = information.mutual_information(x, y)
+    draws = information._draws(2_000, 0)
     for j, column in enumerate(x.T):
         fine = np.isfinite(column)
-        alone = ours.mutual_information(column[fine], y[fine], noise=draws[fine])
+        alone = information.mutual_information(column[fine], y[fine], noise=draws[fine])
         assert found[j] == pytest.approx(alone[0], abs=1e-12)
     iou = np.where(np.arange(2_000) % 7 == 0, np.nan, x[:, 4] - 1e4)
     fine = np.isfinite(iou)
-    found = ours.mutual_information(x[:, 4], iou)
-    assert found[0] == ours.mutual_information(x[fine, 4], iou[fine], noise=draws[fine])[0]
+    found = information.mutual_information(x[:, 4], iou)
+    assert found[0] == information.mutual_information(x[fine, 4], iou[fine], noise=draws[fine])[0]
 
 
 def test_a_column_scores_the_same_whatever_stands_beside_it() -> None:
     x = metrics(500)
     y = x[:, 0] > 0
-    assert ours.mutual_information(x, y)[3] == ours.mutual_information(x[:, 3], y)[0]
-    assert ours.association(x, y).score[3] == ours.association(x[:, 3], y).score[0]
+    assert information.mutual_information(x, y)[3] == information.mutual_information(x[:, 3], y)[0]
+    assert information.association(x, y).score[3] == information.association(x[:, 3], y).score[0]
 
 
 def test_nothing_is_said_about_nothing() -> None:
     nothing = np.full(20, np.nan)
     some = np.arange(20) % 2 == 0
-    assert np.isnan(ours.mutual_information(np.c_[nothing, nothing], some)).all()
-    assert ours.mutual_information(np.ones(20), some).tolist() == [0]
-    assert ours.mutual_information(np.arange(20.0), np.ones(20, bool))[0] == pytest.approx(0, abs=1e-12)
-    assert ours.mutual_information(np.empty((0, 3)), np.empty(0)).shape == (3,)
-    assert np.isnan(ours.permuted(nothing, some)).all()
-    found = ours.association(np.c_[nothing, np.arange(20.0)], np.ones(20, bool))
+    assert np.isnan(information.mutual_information(np.c_[nothing, nothing], some)).all()
+    assert information.mutual_information(np.ones(20), some).tolist() == [0]
+    assert information.mutual_information(np.arange(20.0), np.ones(20, bool))[0] == pytest.approx(0, abs=1e-12)
+    assert information.mutual_information(np.empty((0, 3)), np.empty(0)).shape == (3,)
+    assert np.isnan(information.permuted(nothing, some)).all()
+    found = information.association(np.c_[nothing, np.arange(20.0)], np.ones(20, bool))
     assert np.isnan(found.score).all()
     assert found.rows.tolist() == [0, 20]
 
 
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ShapeError, match="do not fit"):
-        ours.mutual_information(np.zeros((5, 2)), np.zeros(4))
+        information.mutual_information(np.zeros((5, 2)), np.zeros(4))
     with pytest.raises(ShapeError, match="Noise"):
-        ours.mutual_information(np.zeros((5, 2)), np.zeros(5), noise=np.zeros((5, 2)))
-    for function in (ours.mutual_information, ours.permuted, ours.association):
+        information.mutual_information(np.zeros((5, 2)), np.zeros(5), noise=np.zeros((5, 2)))
+    for function in (information.mutual_information, information.permuted, information.association):
         with pytest.raises(InputError, match="neighbours"):
             function(np.zeros(5), np.zeros(5), 0)
 
 
 def test_the_digamma_table_is_that_of_scipy() -> None:
-    np.testing.assert_allclose(ours._digamma(5_000)[1:], digamma(np.arange(1, 5_001)), rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(information._digamma(5_000)[1:], digamma(np.arange(1, 5_001)), rtol=1e-14, atol=1e-15)
     for n in (1, 2, 15, 16):
-        np.testing.assert_allclose(ours._digamma(n)[1:], digamma(np.arange(1, n + 1)), rtol=1e-14)
+        np.testing.assert_allclose(information._digamma(n)[1:], digamma(np.arange(1, n + 1)), rtol=1e-14)
 
 
 # -- beyond chance --------------------------------------------------------------------------------
@@ -199,7 +202,7 @@ def test_the_planted_cause_ranks_first_and_noise_scores_nothing(failures: float)
     x[:, 2] = np.where(rng.random(20_000) < 0.8, 0, x[:, 2])
     rank = np.argsort(np.argsort(x[:, 12])) / 20_000
     y = rng.random(20_000) < failures * 2 * rank
-    found = ours.association(x, y)
+    found = information.association(x, y)
     assert found.score.argmax() == 12
     assert found.score[12] > 0.05
     assert np.delete(found.score, 12).max() < 0.005
@@ -210,7 +213,7 @@ def test_a_cause_that_rises_and_falls_is_found_where_rank_correlation_sees_none(
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20_000, 10))
     iou = np.exp(-np.square(x[:, 4])) + 0.1 * rng.normal(size=20_000)
-    found = ours.association(x, iou)
+    found = information.association(x, iou)
     assert found.score[4] > 0.4
     assert np.delete(found.score, 4).max() < 0.005
     assert abs(ours.rank_correlation(x, iou)[0][4]) < 0.03
@@ -218,16 +221,18 @@ def test_a_cause_that_rises_and_falls_is_found_where_rank_correlation_sees_none(
 
 def test_the_whole_cause_scores_one() -> None:
     x = np.random.default_rng(0).normal(size=20_000)
-    assert ours.association(x, x > 1).score[0] == pytest.approx(1, abs=0.02)
-    assert ours.association((x > 1).astype(float), x > 1).score[0] == pytest.approx(1, abs=0.002)
+    assert information.association(x, x > 1).score[0] == pytest.approx(1, abs=0.02)
+    assert information.association((x > 1).astype(float), x > 1).score[0] == pytest.approx(1, abs=0.002)
 
 
 def test_the_outcome_shuffled_without_sorting_is_the_outcome_sorted_again() -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 300))
-    a, b = (ours._variable(values, np.zeros(300)) for values in (x, y))
-    found = ours._shuffled(a, b, 3, 5, 4)
+    a, b = (information._variable(values, np.zeros(300)) for values in (x, y))
+    found = information._shuffled(a, b, 3, 5, 4)
     rng = np.random.default_rng(5)
-    again = [ours._information(a, ours._variable(y[rng.permutation(300)], np.zeros(300)), 3) for _ in range(4)]
+    again = [
+        information._information(a, information._variable(y[rng.permutation(300)], np.zeros(300)), 3) for _ in range(4)
+    ]
     np.testing.assert_allclose(found, again, atol=1e-12)
 
 
