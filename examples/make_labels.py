@@ -2,7 +2,8 @@
 
     python examples/make_labels.py parts
 
-writes 24 images of machine parts, `annotations.json` (COCO) and `truth.csv`, which names every planted mistake.
+writes 24 images of machine parts, `annotations.json` (COCO) and `truth.csv`, which names every planted mistake, and
+the answers of two models, `model_a.json` and `model_b.json`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+MODELS = {"model_a.json": 0.3, "model_b.json": 0.15}
+"""What two models answer, and how far they are off."""
 WIDTH_PX, HEIGHT_PX = 420, 300
 IMAGES = 24
 SEED = 11
@@ -61,9 +64,32 @@ def _box(parts: list[Points]) -> list[float]:
     return [round(float(v), 2) for v in (*low, *(high - low))]
 
 
+def _results(annotations: list[dict[str, Any]], noise: float, seed: int) -> list[dict[str, Any]]:
+    """Answer as a model would: boxes a little off, some missed, some of another class, some of nothing."""
+    rng = np.random.default_rng(seed + round(100 * noise))
+    categories = list(CATEGORIES.values())
+    out = []
+    for a in annotations:
+        x, y, w, h = a["bbox"]
+        if rng.random() > noise:
+            box = [x + w * rng.normal(0, noise / 4), y + h * rng.normal(0, noise / 4), w, h]
+            flipped = rng.random() < noise / 2
+            code = int(rng.choice(categories)) if flipped else a["category_id"]
+            score = rng.beta(2, 3) if flipped else rng.beta(6, 2)
+            out.append((a["image_id"], code, box, score))
+        if rng.random() < noise / 2:
+            box = [rng.uniform(0, WIDTH_PX - 60), rng.uniform(0, HEIGHT_PX - 60), 60.0, 60.0]
+            out.append((a["image_id"], int(rng.choice(categories)), box, rng.beta(2, 4)))
+    return [
+        {"image_id": i, "category_id": c, "bbox": [round(float(v), 1) for v in box], "score": round(float(s), 3)}
+        for i, c, box, s in out
+    ]
+
+
 def make_parts(folder: str | Path, *, images: int = IMAGES, seed: int = SEED) -> Path:
     """Draw the images into `folder/images`, once, with `annotations.json` and `truth.csv` beside them.
 
+    `model_a.json` and `model_b.json` are what two detectors might say of them, as COCO results; b is the better one.
     Every fifth image has a label that is drawn twice, every sixth one of a wrong class.
     """
     home = Path(folder)
@@ -113,6 +139,8 @@ def make_parts(folder: str | Path, *, images: int = IMAGES, seed: int = SEED) ->
     whole = {"info": {"description": "machine parts, drawn"}, "images": listed, "annotations": annotations,
              "categories": [{"id": v, "name": k, "supercategory": "part"} for k, v in CATEGORIES.items()]}  # fmt: skip
     (home / "annotations.json").write_text(json.dumps(whole), "utf-8")
+    for name, noise in MODELS.items():
+        (home / name).write_text(json.dumps(_results(annotations, noise, seed)), "utf-8")
     with (home / "truth.csv").open("w", newline="", encoding="utf-8") as table:
         rows = csv.writer(table)
         rows.writerow(("annotation", "mistake"))
