@@ -15,7 +15,7 @@ from .explorer import ExplorerPage
 from .test_main_job import opened
 
 WIDTHS_PX = (640, 900, 1280, 1600)
-_CLIPPED = """root => {
+CLIPPED = """root => {
   const out = [], frame = root.getBoundingClientRect();
   const controls = 'button, input, select, [role=gridcell], [role=tab]';
   const walk = node => { for (const el of node.querySelectorAll(controls)) {
@@ -34,6 +34,16 @@ def pixels(e: ExplorerPage) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(e.root.screenshot())).convert("L"), dtype=np.float64)
 
 
+def violations(notebook: NotebookPage, axe: Path) -> list[str]:
+    """Return what axe finds in the explorer."""
+    notebook.page.add_script_tag(path=axe)
+    found: list[str] = notebook.page.evaluate(
+        """async () => (await axe.run('.eaw-explorer')).violations
+          .map(v => `${v.id}: ${v.nodes.map(n => n.target).join(' ')}`)"""
+    )
+    return found
+
+
 def test_it_fits_every_width_in_light_and_dark(notebook: NotebookPage, scenes: Path) -> None:
     notebook.open(opened(scenes, "w = p.explore(color='class_name', sort='sharpness'); w"), "look")
     e = notebook.explorer().wait_ready()
@@ -46,7 +56,7 @@ def test_it_fits_every_width_in_light_and_dark(notebook: NotebookPage, scenes: P
             expect(e.part("map")).to_be_visible()
             name = f"{'dark' if 'Dark' in theme else 'light'}-{width}"
             notebook.shot(name, e.root)
-            assert e.root.evaluate(_CLIPPED) == [], f"cut off at {name}"
+            assert e.root.evaluate(CLIPPED) == [], f"cut off at {name}"
         mean = float(pixels(e).mean())
         assert mean < 110 if "Dark" in theme else mean > 145, "the explorer follows the theme"
     notebook.execute("apputils:change-theme", theme="JupyterLab Light")
@@ -80,11 +90,7 @@ def test_axe_finds_nothing_to_complain_about(
         notebook.page.keyboard.press("?")
         expect(e.keys_list).to_be_visible()
     e.wait_ready()
-    notebook.page.add_script_tag(path=axe)
-    found = notebook.page.evaluate(
-        """async () => (await axe.run('.eaw-explorer')).violations
-          .map(v => `${v.id}: ${v.nodes.map(n => n.target).join(' ')}`)"""
-    )
+    found = violations(notebook, axe)
     notebook.shot(f"axe-{state}", e.root)
     assert found == []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from .browser import NotebookPage
+from .test_look import CLIPPED, WIDTHS_PX, violations
 from .test_main_job import opened
 
 NOISY = """
@@ -71,3 +72,45 @@ def test_sliders_recount_and_chips_filter(notebook: NotebookPage, bccd: Path) ->
     e.expect_shown(int(expected(0.75, 0.4).split()[2].replace(",", "")))
     assert notebook.run_cell("w.level") == "'object'"
     notebook.shot("missed", e.root)
+
+
+def test_a_model_of_many_classes_fits_every_width_in_light_and_dark(
+    notebook: NotebookPage, tmp_path: Path, repository: Path
+) -> None:
+    make = f"""
+import numpy as np, polars as pl, encord_active_widgets as ea
+from PIL import Image
+from pathlib import Path
+home, rng = Path({str(tmp_path)!r}), np.random.default_rng(0)
+names = [f"class {{i}} <b>" for i in range(60)]
+rows = []
+for i in range(30):
+    Image.fromarray(rng.integers(60, 200, (120, 160, 3), dtype=np.uint8)).save(home / f"{{i}}.png")
+    rows += [{{"path": str(home / f"{{i}}.png"), "class_name": names[int(rng.integers(60))],
+               "x": 12.0 * k, "y": float(rng.integers(80)), "w": 20.0, "h": 20.0}} for k in range(11)]
+truth = pl.DataFrame(rows)
+p = ea.Project.from_frame(truth, home / "p.eaw")
+n = truth.height
+guess = [c if rng.random() < 0.7 else names[int(rng.integers(60))] for c in truth["class_name"]]
+p.add_predictions("many", truth.with_columns(
+    pl.Series("class_name", guess), pl.col("x") + rng.normal(0, 2, n), confidence=pl.Series(rng.uniform(0, 1, n))))
+p.compute()
+w = p.predictions["many"].explore(); w
+"""
+    notebook.open([make], "many_classes")
+    e = notebook.explorer().wait_ready()
+    e.part("evaluation").click()
+    expect(e.part("evaluation-panel")).to_be_visible()
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        notebook.execute("apputils:change-theme", theme=theme)
+        expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-name", theme)
+        for width in WIDTHS_PX:
+            notebook.page.set_viewport_size({"width": width + 130, "height": 900})
+            e.wait_ready()
+            name = f"models-{'dark' if 'Dark' in theme else 'light'}-{width}"
+            notebook.shot(name, e.root)
+            assert e.root.evaluate(CLIPPED) == [], f"cut off at {name}"
+    assert e.root.evaluate("root => root.shadowRoot.querySelectorAll('b').length") == 3, "the rates alone are bold"
+    notebook.execute("apputils:change-theme", theme="JupyterLab Light")
+    axe = repository / "js" / "node_modules" / "axe-core" / "axe.min.js"
+    assert violations(notebook, axe) == []

@@ -39,7 +39,7 @@ function Matrix(): JSX.Element {
   return (
     <section>
       <h3>Confusion · rows: labels, columns: predictions</h3>
-      <div class={`matrix${written ? "" : " dense"}`} role="grid" aria-label="Confusion matrix" style={{ gridTemplateColumns: `minmax(48px, auto) repeat(${side}, minmax(${written ? 40 : 7}px, 1fr))` }}>
+      <div class={`matrix${written ? "" : " dense"}`} role="group" aria-label="Confusion matrix" style={{ gridTemplateColumns: `minmax(${written ? 48 : 84}px, auto) repeat(${side}, minmax(${written ? 40 : 7}px, 1fr))` }}>
         <span class="matrix-head" />
         {Array.from({ length: side }, (_, j) => (
           <span key={j} class="matrix-head ellipsis" title={name(j)}>
