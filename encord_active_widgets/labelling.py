@@ -38,7 +38,9 @@ def add_labels(project: Project, source: Source, *, code: str) -> Ingested:
         The source has no labels, or none of its images is in the project.
     """
     if source.labels is None or source.labels.is_empty():
-        raise InputError("There are no labels to add.", "Check p.problems and the file." if source.faults else "")
+        first = source.faults[0] if source.faults else None
+        why = f" The first of {len(source.faults):,} problems: {first.where}: {first.why}." if first else ""
+        raise InputError(f"There are no labels to add.{why}", first.remedy if first else "Check the file.")
     with project._lock, project._folder.lock():
         items = project._snapshot().items
         owners = _owners(source, items.alive_frame().select(URI, ITEM_ID), project._bases)

@@ -67,6 +67,8 @@ def read_coco(annotations: str | os.PathLike[str], *, images: str | os.PathLike[
         Not JSON, or not COCO's shape.
     """
     file = existing(Path(annotations), "annotation file")
+    if file.is_dir():
+        raise InputError(f'"{file}" is a folder.', "Give the JSON file with the annotations.")
     folder = existing(Path(images), "image folder") if images is not None else None
     text = JsonText(file)
     members, arrays = text.members({"images": (_IMAGE_KEYS, _KEPT_OF_IMAGES), "annotations": (_ANNOTATION_KEYS, _KEPT)})

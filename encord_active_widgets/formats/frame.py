@@ -30,6 +30,10 @@ from .geometry_columns import MOST_PX, bounds_of_points, lists
 from .source import Fault, Source, as_polars
 
 BOX_COLUMNS = ("x", "y", "w", "h")
+_CORNERS = (
+    ("xmin", "ymin", "xmax", "ymax"), ("x0", "y0", "x1", "y1"), ("x1", "y1", "x2", "y2"),
+    ("left", "top", "right", "bottom"),
+)  # fmt: skip
 _SHAPES = ("points", "rle", "mask")
 _MINE = (*GEOMETRY, "mask", "kind", CLASS_NAME, "track_id", "annotator", "seconds")
 _TEXTS = (CLASS_NAME, "kind", "track_id", "annotator", "source", "extra")
@@ -72,6 +76,7 @@ def read_frame(frame: Any, *, path: str = "path") -> Source:
     data = data.rename({path: URI}).drop_nulls(URI)
     if data.is_empty():
         raise InputError("The frame has no rows with an address.", f'Fill the column "{path}".')
+    _refuse_odd_boxes(data)
     shaped = has_shapes(data)
     labels: pl.DataFrame | None = None
     if shaped:
@@ -88,6 +93,30 @@ def read_frame(frame: Any, *, path: str = "path") -> Source:
 def has_shapes(data: pl.DataFrame) -> bool:
     """Tell whether the rows of a frame are labels with a shape, not images."""
     return all(c in data.columns for c in BOX_COLUMNS) or any(c in data.columns for c in _SHAPES)
+
+
+def _refuse_odd_boxes(data: pl.DataFrame) -> None:
+    """Refuse columns that look like boxes and would be taken for metadata of images.
+
+    Raises
+    ------
+    InputError
+        Corners, or three of x, y, w and h.
+    """
+    names = {c.lower(): c for c in data.columns}
+    for corners in _CORNERS:
+        if all(c in names for c in corners) and not all(c in data.columns for c in BOX_COLUMNS):
+            a, b, c, d = (names[k] for k in corners)
+            raise InputError(
+                f'The columns "{a}", "{b}", "{c}", "{d}" look like corners of boxes; boxes are x, y, w, h.',
+                f'Rename "{a}" to x and "{b}" to y, and add w = {c} - {a}, h = {d} - {b}.',
+            )
+    some = [c for c in BOX_COLUMNS if c in data.columns]
+    if len(some) == 3:
+        missing = next(c for c in BOX_COLUMNS if c not in some)
+        raise InputError(
+            f'The frame has {", ".join(some)}, but no "{missing}".', "Boxes need x, y, w and h, in pixels."
+        )
 
 
 def rename_reserved(frame: pl.DataFrame) -> pl.DataFrame:
@@ -127,7 +156,7 @@ def label_columns(data: pl.DataFrame, carry: Sequence[str] = ()) -> tuple[pl.Dat
     faults : list of Fault
         The others, with their row number.
     """
-    frame = data.with_row_index("row")
+    frame = _from_text(data).with_row_index("row")
     bad: dict[int, tuple[str, str]] = {}
     frame = _numbers(frame, bad)
     frame = _typed(_texts(frame), bad)
@@ -142,6 +171,18 @@ def label_columns(data: pl.DataFrame, carry: Sequence[str] = ()) -> tuple[pl.Dat
         faults.append(Fault(f"row {row} ({data[URI][row]})", "skipped", why, remedy))
     kept = frame.filter(~pl.col("row").is_in(pl.Series(list(bad), dtype=pl.UInt32).implode()), pl.col("kind") != "")
     return kept.select(URI, *(c for c in frame.columns if c in LABELS.columns), *carry), faults
+
+
+def _from_text(frame: pl.DataFrame) -> pl.DataFrame:
+    """Read lists that a CSV holds as JSON text."""
+    for name in ("points", "rings", "holes", "visibility"):
+        if name in frame.columns and frame.schema[name] == pl.String:
+            try:
+                lists_of = frame[name].str.json_decode(LABELS.columns[name])
+            except pl.exceptions.PolarsError:
+                continue  # it is listed, row by row, as no list
+            frame = frame.with_columns(lists_of)
+    return frame
 
 
 def _numbers(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
@@ -160,6 +201,11 @@ def _numbers(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFra
         for row in frame["row"].filter(wrong):
             bad.setdefault(row, (f'"{name}" is no finite number ({str(before[row])[:40]})', "give it in pixels"))
         frame = frame.with_columns(after.alias(name))
+    some = [c for c in BOX_COLUMNS if c in frame.columns]
+    if len(some) == len(BOX_COLUMNS):
+        there = pl.sum_horizontal(pl.col(c).is_not_null() for c in some)
+        for row in frame.filter(there.is_between(1, 3))["row"]:
+            bad.setdefault(row, ("its box is not whole: of x, y, w, h some are missing", "give all four, in pixels"))
     return frame
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,25 @@ from .frame import label_columns
 from .source import Fault, Source
 
 _LONGEST = 200
+_BOX = ("x", "y", "w", "h")
+_SHAPES = (*_BOX, "points", "mask", "rle")
+_NEARLY = (
+    "bbox",
+    "box",
+    "width",
+    "height",
+    "xmin",
+    "ymin",
+    "xmax",
+    "ymax",
+    "x0",
+    "x1",
+    "left",
+    "top",
+    "polygon",
+    "segmentation",
+)
+"""Keys that look like a shape, and are none here."""
 
 
 def read_records(source: Source, function: Callable[[str], Any]) -> None:
@@ -45,10 +65,32 @@ def read_records(source: Source, function: Callable[[str], Any]) -> None:
                 why = f"label {i} is a {type(one).__name__}, not a class name or a dict"
                 source.faults.append(Fault(uri, "skipped", why, 'return {"class_name": …, "x": …, …}'))
                 continue
+            fault = _fault(row)
+            if fault is not None:
+                source.faults.append(Fault(f"{uri}: label {i}", "skipped", *fault))
+                continue
+            if not any(row.get(k) is not None for k in _SHAPES):
+                row = {**row, "kind": KIND_CLASSIFICATION}
             rows.append({**row, URI: uri})
     labels, faults = label_columns(_frame(rows))
     source.labels = labels
     source.faults.extend(faults)
+
+
+def _fault(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Say why a label cannot be used as it is: a box that is not whole, or neither class nor shape."""
+    if any(row.get(k) is not None for k in ("points", "mask", "rle")):
+        return None
+    values = [row.get(k) for k in _BOX]
+    there = [v is not None and not (isinstance(v, float) and math.isnan(v)) for v in values]
+    if all(there):
+        return None
+    if row.get("class_name") is None:
+        return f"it has no class_name and no shape (its keys: {', '.join(map(str, row))})", 'write {"class_name": …, …}'
+    if row.get("kind") != KIND_CLASSIFICATION and any(k in row for k in (*_BOX, *_NEARLY)):
+        given = ", ".join(f"{k}={v!r:.20}" for k, v in row.items() if k != "class_name")
+        return f"its box is not whole ({given})", "write x, y, w, h in pixels: left, top, width, height"
+    return None
 
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
