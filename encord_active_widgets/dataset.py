@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from .class_list import class_list
 from .errors import InputError, unknown
-from .schema import CLASS_NAME, ITEM, ITEM_ID, LABEL_ID, OBJECT, URI
+from .schema import CLASS_NAME, CLASSIFICATION, ITEM, ITEM_ID, LABEL_ID, OBJECT, URI
 from .store.folder import resolve_address
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class ImageDataset:
             raise unknown("target", target, TARGETS)
         if target == "objects" and view.level != ITEM:
             raise InputError(f"A view of {view.level}s has one class a row.", 'Leave out target="objects".')
+        if transform is not None and not callable(transform):
+            raise InputError(f"{transform!r:.60} cannot be called.", "Pass a function of an image (and its target).")
         frame = view.df
         self._addresses = [resolve_address(u, view.project._bases) for u in frame[URI]]
         self._transform = transform
@@ -66,7 +69,8 @@ class ImageDataset:
             if CLASS_NAME in frame.columns
             else None
         )
-        self.classes: list[str] = [] if names is None else sorted(names.drop_nulls().unique())
+        level = OBJECT if self.target == "objects" or view.level == OBJECT else CLASSIFICATION
+        self.classes: list[str] = [] if names is None else class_list(view.project, level)
         self._codes = np.full(frame.height, -1, np.int64) if names is None else self._numbers(names)
         self._crops: NDArray[np.float64] | None = None
         self._objects: list[dict[str, Any]] = []
@@ -116,6 +120,10 @@ class ImageDataset:
     def _by_item(self, items: pl.DataFrame, objects: pl.DataFrame) -> list[dict[str, Any]]:
         corners, codes = _corners(objects).astype(np.float32), self._codes
         points = objects["points"].to_list() if "points" in objects.columns else [None] * objects.height
+        parts, holes = (
+            objects[name].to_list() if name in objects.columns else [None] * objects.height
+            for name in ("rings", "holes")
+        )
         rows: dict[str, list[int]] = {}
         for i, item_id in enumerate(objects[ITEM_ID]):
             rows.setdefault(item_id, []).append(i)
@@ -127,6 +135,8 @@ class ImageDataset:
                 "item_id": item_id,
                 "label_ids": [ids[i] for i in mine],
                 "points": [None if points[i] is None else np.asarray(points[i]) for i in mine],
+                "rings": [parts[i] for i in mine],
+                "holes": [holes[i] for i in mine],
             }
             for item_id in items[ITEM_ID]
             for mine in [rows.get(item_id, [])]

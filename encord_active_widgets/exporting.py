@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from .class_list import class_list
 from .errors import InputError, ProjectError, unknown
 from .schema import (
     CLASS_NAME,
@@ -103,16 +104,22 @@ def export(
     elif kind == "voc":
         from .formats.voc import write_voc
 
+        _nothing_else(
+            target, "Annotations", {f"{PurePath(n).with_suffix('.xml')}" for n in items["file_name"]}, strict=False
+        )
         if images != "reference":
             place_images(project, items, target / "JPEGImages", images)
         notes = list(write_voc(items, labels, target).notes)
     else:
         notes = _yolo(project, items, labels, target, images, task)
+    if kind == "coco" and images == "reference" and items[URI].str.contains("#pts=", literal=True).any():
+        notes.append('frames of videos are no files: images="copy" writes them')
     if verify:
         from .verifying import compare
 
         compare(project, kind, target, items, labels, images=images, notes=notes)
-    return Exported(target, items.height, labels.height, notes, verify)
+    written = labels.filter(pl.col("kind") != KIND_CLASSIFICATION).height
+    return Exported(target, items.height, written, notes, verify)
 
 
 def contents(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -208,21 +215,48 @@ def _yolo(
 
     header = next((h for h in project._folder.headers() if h.get("format") == "yolo"), {})
     names = {int(k): str(v) for k, v in header.get("names", {}).items()}
-    for name in sorted(n for n in labels[CLASS_NAME].drop_nulls().unique() if n not in names.values()):
-        names[max(names, default=-1) + 1] = name
+    for name in class_list(project, OBJECT):  # of the whole project: a filter must not change the numbers
+        if name not in names.values():
+            names[max(names, default=-1) + 1] = name
     column = SPLIT if SPLIT in items.columns else GROUP if header and GROUP in items.columns else None
     split = pl.col(column).cast(pl.String) if column else pl.lit(None, dtype=pl.String)
     placed = items.with_columns(split.alias("split"))
     objects = labels.filter(pl.col("kind") != KIND_CLASSIFICATION)
+    _nothing_else(target, "labels", {f"{s}/{PurePath(n).with_suffix('.txt')}" for s, n in _places(placed)})
+    _nothing_else(target, "images", {f"{s}/{n}" for s, n in _places(placed)})
     result = write_yolo(
         placed, objects, target, names=names, task=task or header.get("task"), kpt_shape=header.get("kpt_shape")
     )
-    for name, part in placed.with_columns(pl.col("split").fill_null("train")).group_by("split"):
-        place_images(project, part, target / "images" / str(name[0]), "copy" if images == "copy" else "link")
+    for key, part in placed.with_columns(pl.col("split").fill_null("train")).group_by("split"):
+        place_images(project, part, target / "images" / str(key[0]), "copy" if images == "copy" else "link")
     notes = list(result.notes)
     if objects.height < labels.height:
         notes.append(f"{labels.height - objects.height:,} classes of whole images are not written")
     return notes
+
+
+def _places(placed: pl.DataFrame) -> list[tuple[str, str]]:
+    return list(placed.select(pl.col("split").fill_null("train"), "file_name").iter_rows())
+
+
+def _nothing_else(target: Path, name: str, expected: set[str], *, strict: bool = True) -> None:
+    """Refuse a folder that holds files of another export: they would be read together with these.
+
+    Raises
+    ------
+    InputError
+        How many there are, and the first one.
+    """
+    folder = target / name
+    if not folder.is_dir():
+        return
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    others = sorted(there - expected) if strict else sorted(n for n in there - expected if n.endswith(".xml"))
+    if others:
+        raise InputError(
+            f'"{folder}" holds {len(others):,} files of another export (the first is "{others[0]}").',
+            "Write into another folder, or take this one away first.",
+        )
 
 
 def _lists(project: Project, items: pl.DataFrame, target: Path) -> Exported:
@@ -237,6 +271,8 @@ def _lists(project: Project, items: pl.DataFrame, target: Path) -> Exported:
 
 def _table(view: View, kind: str, target: Path, *, verify: bool) -> Exported:
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise InputError(f'"{target}" is a folder.', f'Give a file, such as "{target / "rows"}.{kind}".')
     frame = view.df
     temporary = target.with_name(f".{target.name}.tmp")
     if kind == "parquet":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from .errors import ProjectError
 from .formats.source import Source
@@ -14,6 +15,8 @@ from .schema import CLASS_NAME, ITEM_ID, KIND_CLASSIFICATION, KIND_ROTATED_BOX, 
 
 if TYPE_CHECKING:
     from .project import Project
+
+F64 = NDArray[np.float64]
 
 _NEAR_PX = {"coco": 0.0, "voc": 1e-9, "yolo": 1e-6}
 _BOX = ("x", "y", "w", "h")
@@ -68,12 +71,48 @@ def compare(
             )
     exact = (here["kind"] == there["kind"]) | (here["kind"] != KIND_ROTATED_BOX)
     a, b = (frame.filter(exact).select(_BOX).to_numpy() for frame in (here, there))
-    off = np.abs(a - b).max(axis=1) > near * np.maximum(1.0, np.abs(a).max(axis=1)) if len(a) else np.zeros(0, bool)
+    off = _off(a, b, near)
+    if kind != "coco" and off.any():
+        # What stands for a polygon there is the box around its points, and a picture ends at its border.
+        sizes = pl.DataFrame({"name": items["file_name"], "w": items["width"], "h": items["height"]})
+        room = here.filter(exact).select("name").join(sizes, on="name", how="left", maintain_order="left")
+        around = _around(here.filter(exact))
+        off &= _off(around, b, near) & _off(_within(a, room), b, near) & _off(_within(around, room), b, near)
     if off.any():
         where = here.filter(exact)["name"].filter(pl.Series(off))[0]
         raise _differs(target, f"the boxes of {int(off.sum()):,} labels, the first on {where}")
     if not notes and kind == "coco":
         _same_shapes(target, here, there)
+
+
+def _off(a: F64, b: F64, near: float) -> NDArray[np.bool_]:
+    """Tell which boxes are further apart than rounding explains."""
+    if not len(a):
+        return np.zeros(0, np.bool_)
+    far: NDArray[np.bool_] = np.abs(a - b).max(axis=1) > near * np.maximum(1.0, np.abs(a).max(axis=1))
+    return far
+
+
+def _around(labels: pl.DataFrame) -> F64:
+    """Return the box around the points of each label, its own box where it has none."""
+    from .formats.geometry_columns import bounds_of_points
+
+    own: F64 = labels.select(_BOX).to_numpy()
+    if "points" not in labels.columns:
+        return own
+    sizes = labels["points"].list.len().fill_null(0).to_numpy().astype(np.int64)
+    values = labels["points"].explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.float64)
+    bounds = bounds_of_points(values, sizes)
+    return np.where(np.isfinite(bounds).all(axis=1, keepdims=True) & (sizes > 0)[:, None], bounds, own)
+
+
+def _within(boxes: F64, room: pl.DataFrame) -> F64:
+    """Return what of the boxes lies in their images."""
+    size = room.select(pl.col("w", "h").cast(pl.Float64).fill_null(np.inf)).to_numpy()
+    low = np.clip(boxes[:, :2], 0, size)
+    high = np.clip(boxes[:, :2] + boxes[:, 2:], 0, size)
+    out: F64 = np.hstack([low, high - low])
+    return out
 
 
 def _same_shapes(target: Path, here: pl.DataFrame, there: pl.DataFrame) -> None:

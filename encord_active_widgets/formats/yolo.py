@@ -357,7 +357,7 @@ def _box(values: Numbers, size: tuple[int, int]) -> dict[str, Any] | str:
     cx, cy, w, h = values
     if w <= 0 or h <= 0:
         return f"its box has no area (width {w:g}, height {h:g})"
-    if not _inside((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)):
+    if not _inside((cx, cy, w, h)):
         return "its box lies outside of the image: numbers are shares of the image, from 0 to 1"
     width, height = size
     return {"kind": KIND_BOX, "x": (cx - w / 2) * width, "y": (cy - h / 2) * height, "w": w * width, "h": h * height}
@@ -548,11 +548,19 @@ def _line(
         if row["kind"] not in (KIND_BOX, KIND_ROTATED_BOX):
             lost[row["kind"]] = lost.get(row["kind"], 0) + 1
     elif task == "segment" and row["kind"] == KIND_POLYGON and whole:
-        values = [v / size[i % 2] for i, v in enumerate(row["points"])]
+        values = [min(max(v / size[i % 2], 0.0), 1.0) for i, v in enumerate(row["points"])]
+    elif task == "segment":  # trainers read a file as segments or as boxes: a box is a segment of four corners
+        values = np.clip(corners / size, 0.0, 1.0).ravel().tolist()
+        if row["kind"] not in (KIND_BOX, KIND_ROTATED_BOX):
+            lost[row["kind"]] = lost.get(row["kind"], 0) + 1
     else:
         centre, sides = (low + high) / 2, high - low
         if not angle:
             centre, sides = np.array([box[0] + box[2] / 2, box[1] + box[3] / 2]), np.array(box[2:])
+        first, last = centre - sides / 2, centre + sides / 2
+        if (first < 0).any() or (last > size).any():  # what lies outside is no part of the picture
+            first, last = np.clip(first, 0, size), np.clip(last, 0, size)
+            centre, sides = (first + last) / 2, last - first
         values = [*(centre / size).tolist(), *(sides / size).tolist()]
         if task == "pose":
             values += _pose_values(row, size, shape or (0, 3))
