@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from .formats.source import Source, existing
 from .schema import ITEM
 from .state import Snapshot, StateReader
 from .store.folder import SUFFIX, ProjectFolder
+
+log = logging.getLogger("encord_active_widgets")
 
 if TYPE_CHECKING:
     from .ingest import Ingested
@@ -280,7 +283,8 @@ class Making:
         title = name or source.name
         home = Path(path).expanduser() if path is not None else Path(f"{title}{SUFFIX}")
         folder = ProjectFolder(home)
-        if not folder.is_project():
+        existed = folder.is_project()
+        if not existed:
             folder.create(title, {**source.card, **_bases_card(home)})
         project = cls(home)
         old = project._card.get("source", {})
@@ -291,6 +295,8 @@ class Making:
                 "or give another path=….",
             )
         project._ingest(source, read=read, code=code)
+        if existed:
+            _tell_other_labels(project, source)
         return project
 
     def add_images(self, images: Any, *, recursive: bool = True, classes: bool | None = None) -> Ingested:
@@ -411,3 +417,17 @@ def _place(value: Any) -> Any:
 
 def _shown(images: Any) -> str:
     return repr(os.fspath(images)) if isinstance(images, (str, os.PathLike)) else f"{len(images)} paths"
+
+
+def _tell_other_labels(project: Any, source: Source) -> None:
+    """Say that a project made before keeps its labels, where the source has others by now."""
+    have = project._folder.labels.read().height
+    found = 0 if source.labels is None else source.labels.height
+    if found != have and found:
+        log.warning(
+            'The project "%s" was made before and keeps its %s labels; its source has %s now. Add labels with '
+            "p.add_labels(…), or make the project anew under another path.",
+            project.path,
+            f"{have:,}",
+            f"{found:,}",
+        )

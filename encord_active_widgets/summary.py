@@ -57,10 +57,11 @@ def _labels(frame: pl.DataFrame, objects: Level) -> list[str]:
         counts = frame[CLASS_NAME].value_counts(sort=True)
         top = ", ".join(f"{c} {n:,}" for c, n in counts.head(5).iter_rows())
         lines.append(f"  classes     {counts.height:,}: {top}{' …' if counts.height > 5 else ''}")
-    if objects.n:
-        counts = objects.frame[CLASS_NAME].value_counts(sort=True)
+    alive = objects.alive_frame()
+    if alive.height:
+        counts = alive[CLASS_NAME].value_counts(sort=True)
         top = ", ".join(f"{c} {n:,}" for c, n in counts.head(5).iter_rows())
-        lines.append(f"  objects     {objects.n:,} in {counts.height:,} classes: {top}")
+        lines.append(f"  objects     {alive.height:,} in {counts.height:,} classes: {top}")
     return lines
 
 

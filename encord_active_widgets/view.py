@@ -222,17 +222,26 @@ class View:
         """
         return self.embeddings.similar(self, k, embedding)
 
+    def _fixed(self) -> View:
+        """Return the rows as they are now: an edit may take them out of their own filter."""
+        return View(self._project, self._level, ((_ROWS, self.rows),), self._extra)
+
     # -- edits --------------------------------------------------------------------------
 
     def tag(self, *names: str) -> View:
-        """Add tags to these rows; durable when it returns, and undone by `project.undo()`."""
-        self._project._tag(self, add=names)
-        return self
+        """Add tags to these rows; durable when it returns, and undone by `project.undo()`.
+
+        Like all edits it returns the rows it changed, which stay these rows.
+        """
+        chosen = self._fixed()
+        self._project._tag(chosen, add=names)
+        return chosen
 
     def untag(self, *names: str) -> View:
         """Take tags off these rows; without names, all of them."""
-        self._project._tag(self, remove=names or tuple(self._state().tag_names))
-        return self
+        chosen = self._fixed()
+        self._project._tag(chosen, remove=names or tuple(self._state().tag_names))
+        return chosen
 
     def remove(self) -> None:
         """Take these items out of the project. The files stay; `project.undo()` brings them back."""
@@ -251,8 +260,9 @@ class View:
         InputError
             `class_name` is empty.
         """
-        self._project._relabel(self, class_name)
-        return self
+        chosen = self._fixed()
+        self._project._relabel(chosen, class_name)
+        return chosen
 
     def delete_label(self) -> None:
         """Delete these objects or classifications, as an edit that `project.undo()` takes back."""
@@ -266,8 +276,9 @@ class View:
 
     def note(self, text: str) -> View:
         """Write a note on these rows, shown as the column `note`; an empty text removes it."""
-        self._project._note(self, text)
-        return self
+        chosen = self._fixed()
+        self._project._note(chosen, text)
+        return chosen
 
     # -- taken along --------------------------------------------------------------------
 
