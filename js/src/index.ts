@@ -1,6 +1,7 @@
 // The anywidget entry: one engine a model, one shadow root a view, nothing shared between modules.
 
 import { createElement, render as renderView } from "preact";
+import { dress } from "./host/dress";
 import { Scope } from "./host/scope";
 import { watchTheme } from "./host/theme";
 import { Explorer } from "./state/explorer";
@@ -42,9 +43,6 @@ export function mount(explorer: Explorer, element: HTMLElement): () => void {
   host.dataset["lmSuppressShortcuts"] = "true";
   host.dataset["jpSuppressContextMenu"] = "true";
   const root = host.attachShadow({ mode: "open" });
-  const sheet = new CSSStyleSheet();
-  sheet.replaceSync(css);
-  root.adoptedStyleSheets = [sheet];
   element.append(host);
   watchTheme(host, scope, (dark) => {
     host.dataset["theme"] = dark ? "dark" : "light";
@@ -53,7 +51,9 @@ export function mount(explorer: Explorer, element: HTMLElement): () => void {
   scope.add(explorer.attach());
   void explorer.loading.positions();
   void explorer.loading.colors();
-  renderView(createElement(App, { explorer, host }), root);
+  void dress(root, css).then(() => {
+    if (!scope.signal.aborted) renderView(createElement(App, { explorer, host }), root);
+  });
   scope.add(() => {
     renderView(null, root);
     host.remove();

@@ -39,7 +39,7 @@ def test_sliders_recount_and_chips_filter(notebook: NotebookPage, bccd: Path) ->
     notebook.shot("predictions", e.root)
 
     def counts() -> str:
-        return " ".join(e.part(f"outcome-{o}").locator(".chip-n").inner_text().rstrip(" →") for o in ("TP", "FP", "FN"))
+        return " ".join(e.part(f"outcome-{o}").locator(".chip-n").inner_text() for o in ("TP", "FP", "FN"))
 
     def expected(iou: float, confidence: float) -> str:
         call = f"p.evaluate('noisy', iou={iou}, confidence={confidence})"

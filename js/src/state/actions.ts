@@ -91,15 +91,13 @@ export class Actions {
 
   toggleValue(column: string, value: string | null, exclude: boolean): void {
     const now = chosen(this.#store.filter.peek(), column);
-    flip(exclude ? now.exclude : now.include, value);
-    (exclude ? now.include : now.exclude).delete(value);
+    flip(now, value, exclude);
     this.explorer.setFilter(withFacet(this.#store.filter.peek(), `col:${column}`, categoryParts(column, now.include, now.exclude)));
   }
 
   toggleTagFilter(name: string, exclude: boolean): void {
     const now = chosenTags(this.#store.filter.peek());
-    flip(exclude ? now.exclude : now.include, name);
-    (exclude ? now.include : now.exclude).delete(name);
+    flip(now, name, exclude);
     this.explorer.setFilter(withFacet(this.#store.filter.peek(), "tags", tagParts(now.include, now.exclude)));
   }
 
@@ -128,13 +126,16 @@ export class Actions {
     this.explorer.setFilter(filter);
   }
 
-  async saveFilter(name: string): Promise<void> {
-    const reply = await this.explorer.ask<{ saved: Saved[] }>("filters.save", { name, spec: this.#store.filter.peek() });
-    if (reply) this.#store.spec.value = { ...this.#store.spec.peek(), saved: reply.head.saved };
+  saveFilter(name: string): Promise<void> {
+    return this.#keepFilters("save", { name, spec: this.#store.filter.peek() });
   }
 
-  async deleteFilter(name: string): Promise<void> {
-    const reply = await this.explorer.ask<{ saved: Saved[] }>("filters.delete", { name });
+  deleteFilter(name: string): Promise<void> {
+    return this.#keepFilters("delete", { name });
+  }
+
+  async #keepFilters(what: "save" | "delete", content: Record<string, unknown>): Promise<void> {
+    const reply = await this.explorer.ask<{ saved: Saved[] }>(`filters.${what}`, content);
     if (reply) this.#store.spec.value = { ...this.#store.spec.peek(), saved: reply.head.saved };
   }
 
@@ -374,6 +375,9 @@ export class Actions {
   }
 }
 
-function flip<T>(set: Set<T>, value: T): void {
-  if (!set.delete(value)) set.add(value);
+/** Choose a value or leave it out; a second time forgets it. */
+function flip<T>({ include, exclude }: { include: Set<T>; exclude: Set<T> }, value: T, out: boolean): void {
+  const [own, other] = out ? [exclude, include] : [include, exclude];
+  if (!own.delete(value)) own.add(value);
+  other.delete(value);
 }

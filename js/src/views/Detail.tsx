@@ -11,7 +11,7 @@ import { Stage, type StageStyle } from "../render/stage";
 import { ClassEditor } from "./ClassEditor";
 import { Neighbours, useDetail, Values } from "./Inspector";
 import { classHues, hue, none } from "./palette";
-import { Button, count, Link, Select, useExplorer } from "./parts";
+import { Button, count, Dot, Link, Select, Slider, useExplorer } from "./parts";
 import { TagEditor } from "./TagEditor";
 
 const NEIGHBOURS = 12;
@@ -194,11 +194,8 @@ function Runs({ detail }: { detail: Detail }): JSX.Element | null {
 /** Which classes are drawn, and how. */
 function Layers({ objects, off, colors }: { objects: readonly DetailObject[]; off: Signal<ReadonlySet<string>>; colors: ReadonlyMap<string, string> }): JSX.Element {
   const { store } = useExplorer();
-  const slider = (label: string, value: Signal<number>, most: number, step: number): JSX.Element => (
-    <label class="labelled small">
-      <span class="muted">{label}</span>
-      <input class="slider" type="range" min={0} max={most} step={step} value={value.value} onInput={(e) => (value.value = Number(e.currentTarget.value))} />
-    </label>
+  const slider = (name: string, value: Signal<number>, most: number, step: number): JSX.Element => (
+    <Slider name={name} label={name} max={most} step={step} value={value.value} onInput={(v) => (value.value = v)} />
   );
   return (
     <section>
@@ -220,7 +217,7 @@ function Layers({ objects, off, colors }: { objects: readonly DetailObject[]; of
               off.value = next;
             }}
           >
-            <span class="dot" style={{ background: color }} />
+            <Dot color={color} />
             <span class="chip-text">{name.startsWith(PREDICTED) ? `predicted ${name.slice(1)}` : name}</span>
             <span class="chip-n">{count(objects.filter((o) => layerOf(o) === name).length)}</span>
           </button>

@@ -1,7 +1,7 @@
 // Confusion matrix and curves of a run, recounted as the sliders move; a click filters, or sets the confidence.
 
 import { useSignal } from "@preact/signals";
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { type CurvePoint, curveOf, matrixOf } from "../state/verdicts";
 import { hue } from "./palette";
@@ -131,6 +131,7 @@ function Chart({ label, x, y, points, now, best, onPick }: ChartProps): JSX.Elem
   const py = (v: number): number => HEIGHT - BOTTOM - v * (HEIGHT - BOTTOM - TOP);
   const line = points.map((p, i) => `${i ? "L" : "M"}${px(p[x]).toFixed(1)} ${py(p[y]).toFixed(1)}`).join("");
   const dark = store.dark.value;
+  const [upward, across] = label.split(" by ");
   const pick = (event: MouseEvent): void => {
     const box = (event.currentTarget as SVGElement).getBoundingClientRect();
     const [u, v] = [((event.clientX - box.left) / box.width) * WIDTH, ((event.clientY - box.top) / box.height) * HEIGHT];
@@ -142,25 +143,22 @@ function Chart({ label, x, y, points, now, best, onPick }: ChartProps): JSX.Elem
     }
     if (near) onPick(near);
   };
+  const text = (at: number, to: number, words: ComponentChildren, anchor: "middle" | "end" = "middle", turn?: string): JSX.Element => (
+    <text x={at} y={to} text-anchor={anchor} transform={turn}>
+      {words}
+    </text>
+  );
   return (
     <svg class="chart" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={label} onClick={pick}>
       {[0, 0.5, 1].map((v) => (
         <g key={v}>
           <path class="chart-grid" d={`M${px(v)} ${py(0)}V${py(1)}M${px(0)} ${py(v)}H${px(1)}`} />
-          <text x={px(v)} y={HEIGHT - BOTTOM + 12} text-anchor="middle">
-            {v}
-          </text>
-          <text x={LEFT - 5} y={py(v) + 3} text-anchor="end">
-            {v}
-          </text>
+          {text(px(v), HEIGHT - BOTTOM + 12, v)}
+          {text(LEFT - 5, py(v) + 3, v, "end")}
         </g>
       ))}
-      <text x={px(0.5)} y={HEIGHT - 4} text-anchor="middle">
-        {label.split(" by ")[1]}
-      </text>
-      <text x={9} y={py(0.5)} text-anchor="middle" transform={`rotate(-90 9 ${py(0.5)})`}>
-        {label.split(" by ")[0]}
-      </text>
+      {text(px(0.5), HEIGHT - 4, across)}
+      {text(9, py(0.5), upward, "middle", `rotate(-90 9 ${py(0.5)})`)}
       <path d={line} fill="none" stroke={hue(0, dark)} stroke-width={1.8} stroke-linejoin="round" />
       {best ? <circle cx={px(best[x])} cy={py(best[y])} r={3.5} fill="none" stroke={hue(1, dark)} stroke-width={1.8} /> : null}
       {now ? <circle cx={px(now[x])} cy={py(now[y])} r={3.5} fill={hue(0, dark)} /> : null}

@@ -9,7 +9,7 @@ import type { Column } from "../protocol/messages";
 import { HistogramView } from "../render/histogram";
 import { binsOf, edge } from "../state/evaluator";
 import { levelHue, none, ramp, tagColor } from "./palette";
-import { count, Cross, Icon, Link, Popover, Segments, useExplorer } from "./parts";
+import { Chip, count, Cross, Dot, Icon, Link, Popover, Segments, useExplorer } from "./parts";
 
 const FEW_CHIPS = 14;
 const TYPING_MS = 250;
@@ -183,7 +183,7 @@ function Category({ column }: { column: Column }): JSX.Element {
         {shown.map((value) => {
           const i = value === null ? 255 : levels.indexOf(value);
           return (
-            <FilterChip
+            <Chip
               key={value ?? "\u0000"}
               text={value ?? "none"}
               color={colored ? (value === null ? none(dark) : levelHue(column, i, dark)) : null}
@@ -202,29 +202,6 @@ function Category({ column }: { column: Column }): JSX.Element {
   );
 }
 
-function FilterChip({ text, color, n, on, off, onToggle }: {
-  text: string;
-  color: string | null;
-  n: number;
-  on: boolean;
-  off: boolean;
-  onToggle(exclude: boolean): void;
-}): JSX.Element {
-  return (
-    <button
-      class={`chip${on ? " on" : ""}${off ? " off" : ""}${n === 0 && !on && !off ? " none" : ""}`}
-      aria-pressed={on || off ? "true" : "false"}
-      aria-label={`${off ? "not " : ""}${text}, ${count(n)}`}
-      title={`${text}: click shows only it, alt-click leaves it out`}
-      onClick={(e) => onToggle(e.altKey)}
-    >
-      {color ? <span class="dot" style={{ background: color }} /> : null}
-      <span class="chip-text">{off ? `not ${text}` : text}</span>
-      <span class="chip-n">{count(n)}</span>
-    </button>
-  );
-}
-
 function Tags(): JSX.Element {
   const { store, actions } = useExplorer();
   const now = chosenTags(store.filter.value);
@@ -236,7 +213,7 @@ function Tags(): JSX.Element {
       <h3>Tags</h3>
       <div class="chips">
         {tags.map((tag) => (
-          <FilterChip
+          <Chip
             key={tag.name}
             text={tag.name}
             color={tagColor(tags, tag.name, dark)}
@@ -246,7 +223,7 @@ function Tags(): JSX.Element {
             onToggle={(exclude) => actions.toggleTagFilter(tag.name, exclude)}
           />
         ))}
-        <FilterChip
+        <Chip
           text="untagged"
           color={null}
           n={result?.untagged ?? store.spec.value.alive}
@@ -357,7 +334,7 @@ export function Legend(): JSX.Element | null {
           aria-pressed={now.include.has(level)}
           onClick={(e) => actions.toggleValue(column.name, level, e.altKey)}
         >
-          <span class="dot" style={{ background: levelHue(column, i, dark) }} />
+          <Dot color={levelHue(column, i, dark)} />
           {level}
         </button>
       ))}

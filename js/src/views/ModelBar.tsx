@@ -4,7 +4,7 @@ import { useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { chosen } from "../protocol/filter";
 import { hue } from "./palette";
-import { Button, count, Select, useExplorer } from "./parts";
+import { Button, Chip, count, Select, Slider, useExplorer } from "./parts";
 
 const OUTCOMES: [code: number, name: string, what: string][] = [
   [0, "TP", "predictions that are right"],
@@ -27,53 +27,53 @@ export function ModelBar(): JSX.Element | null {
   return (
     <div class="modelbar" role="group" aria-label="Model" data-testid="modelbar">
       {thresholds.length > 1 ? (
-        <label class="labelled" title="A prediction is right when it overlaps a label of its class at least so much">
-          <span class="muted">IoU ≥</span>
-          <input
-            class="slider"
-            type="range"
-            aria-label="IoU threshold"
-            data-testid="iou"
-            min={0}
-            max={thresholds.length - 1}
-            step={1}
-            value={model.table.value}
-            aria-valuetext={store.iou.value.toFixed(2)}
-            onInput={(e) => model.set({ iou: thresholds[Number(e.currentTarget.value)]! })}
-          />
-          <span class="slider-value">{store.iou.value.toFixed(2)}</span>
-        </label>
-      ) : null}
-      <label class="labelled" title="Predictions below are left out">
-        <span class="muted">confidence ≥</span>
-        <input
-          class="slider wide"
-          type="range"
-          aria-label="Least confidence"
-          data-testid="confidence"
-          min={0}
-          max={1}
-          step={0.01}
-          value={store.confidence.value}
-          onInput={(e) => model.set({ confidence: Number(e.currentTarget.value) })}
+        <Slider
+          name="IoU ≥"
+          title="A prediction is right when it overlaps a label of its class at least so much"
+          label="IoU threshold"
+          testid="iou"
+          max={thresholds.length - 1}
+          step={1}
+          value={model.table.value}
+          shown={store.iou.value.toFixed(2)}
+          onInput={(place) => model.set({ iou: thresholds[place]! })}
         />
-        <span class="slider-value">{store.confidence.value.toFixed(2)}</span>
-      </label>
+      ) : null}
+      <Slider
+        name="confidence ≥"
+        title="Predictions below are left out"
+        label="Least confidence"
+        testid="confidence"
+        max={1}
+        step={0.01}
+        value={store.confidence.value}
+        shown={store.confidence.value.toFixed(2)}
+        wide
+        onInput={(confidence) => model.set({ confidence })}
+      />
       {counts ? (
         <>
           <div class="chips" role="group" aria-label="Outcomes">
             {OUTCOMES.map(([code, name, what]) => (
-              <button key={name} class={now.has(name) ? "chip on" : "chip"} aria-pressed={now.has(name)} title={what} data-testid={`outcome-${name}`} onClick={() => actions.toggleValue("outcome", name, false)}>
-                <span class="dot" style={{ background: hue(code, store.dark.value) }} />
-                <span class="chip-text">{name}</span>
-                <span class="chip-n">{count(code ? counts.fp : counts.tp)}</span>
-              </button>
+              <Chip
+                key={name}
+                text={name}
+                title={what}
+                color={hue(code, store.dark.value)}
+                n={code ? counts.fp : counts.tp}
+                on={now.has(name)}
+                testid={`outcome-${name}`}
+                onToggle={() => actions.toggleValue("outcome", name, false)}
+              />
             ))}
-            <button class="chip" title={spec.kind === "detection" ? "labels that were missed: shows them at their own level" : "images that got no or another class: shows them"} data-testid="outcome-FN" onClick={() => void actions.missed(null)}>
-              <span class="dot" style={{ background: hue(MISSED, store.dark.value) }} />
-              <span class="chip-text">FN</span>
-              <span class="chip-n">{count(counts.fn)} →</span>
-            </button>
+            <Chip
+              text="FN →"
+              title={spec.kind === "detection" ? "labels that were missed: shows them at their own level" : "images that got no or another class: shows them"}
+              color={hue(MISSED, store.dark.value)}
+              n={counts.fn}
+              testid="outcome-FN"
+              onToggle={() => void actions.missed(null)}
+            />
           </div>
           <span class="rates">
             <Rate name="precision" value={counts.tp / (counts.tp + counts.fp)} />

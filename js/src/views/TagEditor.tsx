@@ -5,7 +5,7 @@ import type { JSX } from "preact";
 import { take } from "../host/events";
 import type { Tag } from "../protocol/messages";
 import { tagColor } from "./palette";
-import { count, Icon, Popover, useExplorer } from "./parts";
+import { count, Dot, Icon, Popover, useExplorer } from "./parts";
 
 const SWATCHES = ["#d9545b", "#e8872b", "#c59a1c", "#59a14f", "#3c9d9b", "#4e79a7", "#b07aa1", "#e377a2", "#9c755f", "#6c727b"];
 const MOST_SUGGESTED = 40;
@@ -75,7 +75,7 @@ function TagChip({ tag, rows, enabled }: { tag: Tag; rows: number[] | undefined;
         onClick={() => void actions.toggleTag(tag.name, rows)}
       >
         {tag.key ? <kbd>{tag.key}</kbd> : null}
-        <span class="dot" style={{ background: color }} />
+        <Dot color={color} />
         <span class="chip-text">{tag.name}</span>
         <span class="chip-n">{count(tag.count)}</span>
       </button>

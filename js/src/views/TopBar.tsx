@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import type { Column, Spec } from "../protocol/messages";
 import { RunChoice } from "./ModelBar";
-import { Button, count, Icon, Popover, Segments, Select, useExplorer } from "./parts";
+import { Button, count, Icon, Popover, Segments, Select, Slider, useExplorer } from "./parts";
 
 const LEAST_TILE_PX = 48;
 const MOST_TILE_PX = 320;
@@ -69,16 +69,14 @@ export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
 export function TileSize(): JSX.Element {
   const { store, actions } = useExplorer();
   return (
-    <input
-      class="slider"
-      type="range"
-      aria-label="Tile size"
+    <Slider
+      label="Tile size"
       title="Tile size"
       min={LEAST_TILE_PX}
       max={MOST_TILE_PX}
       step={TILE_STEP_PX}
       value={store.tile.value}
-      onInput={(e) => actions.tile(Number(e.currentTarget.value))}
+      onInput={(px) => actions.tile(px)}
     />
   );
 }

@@ -15,23 +15,23 @@ export const ExplorerContext = createContext<Context>(null as unknown as Context
 export const useExplorer = (): Context => useContext(ExplorerContext);
 
 const PATHS: Record<string, string> = {
-  lasso: "M8 3c3.3 0 6 1.8 6 4s-2.7 4-6 4-6-1.8-6-4 2.700-4 6-4zM5 10.500c-1 1.200-.5 2.500.5 3",
-  box: "M2.500 3.500h11v9h-11z",
-  pan: "M8 1.500v13M1.500 8h13M6 3.500l2-2 2 2M6 12.500l2 2 2-2M3.500 6l-2 2 2 2M12.500 6l2 2-2 2",
+  lasso: "M8 3c3.3 0 6 1.8 6 4s-2.7 4-6 4-6-1.8-6-4 2.7-4 6-4zM5 10.5c-1 1.2-.5 2.5.5 3",
+  box: "M2.5 3.5h11v9h-11z",
+  pan: "M8 1.5v13M1.5 8h13M6 3.5l2-2 2 2M6 12.5l2 2 2-2M3.5 6l-2 2 2 2M12.5 6l2 2-2 2",
   fit: "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4",
   close: "M4 4l8 8M12 4l-8 8",
   left: "M10 3L5 8l5 5",
   right: "M6 3l5 5-5 5",
   up: "M8 13V3M4 7l4-4 4 4",
   down: "M8 3v10M4 9l4 4 4-4",
-  copy: "M5.500 5.500h8v8h-8zM3.500 10.500h-1v-8h8v1",
-  undo: "M3 6h7a3.500 3.500 0 010 7H6M3 6l3-3M3 6l3 3",
-  redo: "M13 6H6a3.500 3.500 0 000 7h4M13 6l-3-3M13 6l-3 3",
-  filter: "M2 3h12L9.500 8.500V13l-3-1.500v-3z",
-  info: "M8 7v4.500M8 4.500v.5M8 14.500a6.500 6.500 0 100-13 6.500 6.500 0 000 13z",
+  copy: "M5.5 5.5h8v8h-8zM3.5 10.5h-1v-8h8v1",
+  undo: "M3 6h7a3.5 3.5 0 010 7H6M3 6l3-3M3 6l3 3",
+  redo: "M13 6H6a3.5 3.5 0 000 7h4M13 6l-3-3M13 6l-3 3",
+  filter: "M2 3h12L9.5 8.5V13l-3-1.5v-3z",
+  info: "M8 7v4.5M8 4.5v.5M8 14.5a6.5 6.5 0 100-13 6.5 6.5 0 000 13z",
   plus: "M8 3v10M3 8h10",
-  delete: "M3 4.500h10M6.500 4.500V2.500h3v2M4.500 4.500l.5 9h6l.5-9",
-  more: "M3.500 8h.01M8 8h.01M12.500 8h.01",
+  delete: "M3 4.5h10M6.5 4.5V2.5h3v2M4.5 4.5l.5 9h6l.5-9",
+  more: "M3.5 8h.01M8 8h.01M12.5 8h.01",
 };
 
 export function Icon({ name }: { name: keyof typeof PATHS }): JSX.Element {
@@ -85,6 +85,73 @@ export function Cross({ label, onClick }: { label: string; onClick(): void }): J
     <button class="chip-x" aria-label={label} onClick={onClick}>
       <Icon name="close" />
     </button>
+  );
+}
+
+/** A spot of a class's, a tag's or an outcome's colour. */
+export function Dot({ color }: { color: string }): JSX.Element {
+  return <span class="dot" style={{ background: color }} />;
+}
+
+/** A value with its count that shows only its rows, or leaves them out. */
+export function Chip({ text, color, n, on, off, title, testid, onToggle }: {
+  text: string;
+  color: string | null;
+  n: number;
+  on?: boolean;
+  off?: boolean;
+  title?: string;
+  testid?: string;
+  onToggle(exclude: boolean): void;
+}): JSX.Element {
+  const chosen = on || off;
+  return (
+    <button
+      class={`chip${on ? " on" : ""}${off ? " off" : ""}${n === 0 && !chosen ? " none" : ""}`}
+      aria-pressed={chosen ? "true" : "false"}
+      aria-label={`${off ? "not " : ""}${text}, ${count(n)}`}
+      title={title ?? `${text}: click shows only it, alt-click leaves it out`}
+      data-testid={testid}
+      onClick={(e) => onToggle(e.altKey)}
+    >
+      {color ? <Dot color={color} /> : null}
+      <span class="chip-text">{off ? `not ${text}` : text}</span>
+      <span class="chip-n">{count(n)}</span>
+    </button>
+  );
+}
+
+/** A slider, with its name before it and its value in words behind it where they are given. */
+export function Slider({ name, title, label, testid, min = 0, max, step, value, shown, wide, onInput }: {
+  name?: string;
+  title?: string;
+  label: string;
+  testid?: string;
+  min?: number;
+  max: number;
+  step: number;
+  value: number;
+  shown?: string;
+  wide?: boolean;
+  onInput(value: number): void;
+}): JSX.Element {
+  return (
+    <label class="labelled small" title={title}>
+      {name ? <span class="muted">{name}</span> : null}
+      <input
+        class={wide ? "slider wide" : "slider"}
+        type="range"
+        aria-label={label}
+        aria-valuetext={shown}
+        data-testid={testid}
+        min={min}
+        max={max}
+        step={step}
+        value={value}
+        onInput={(e) => onInput(Number(e.currentTarget.value))}
+      />
+      {shown ? <span class="slider-value">{shown}</span> : null}
+    </label>
   );
 }
 

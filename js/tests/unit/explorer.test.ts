@@ -155,7 +155,7 @@ describe("page", () => {
     expect(root.textContent).toContain(evil);
     unmount();
     explorer.dispose();
-    expect(Scope.live).toBe(before);
+    await vi.waitFor(() => expect(Scope.live).toBe(before));
     expect(element.children.length).toBe(0);
   });
 

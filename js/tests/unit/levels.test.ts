@@ -135,6 +135,7 @@ describe("a switch of level", () => {
     document.body.append(element);
     const unmount = mount(explorer, element);
     const root = element.firstElementChild!.shadowRoot!;
+    await vi.waitFor(() => expect(root.querySelector("[data-testid=level]")).not.toBeNull());
     const buttons = [...root.querySelectorAll<HTMLButtonElement>("[data-testid=level] button")];
     expect(buttons.map((b) => [b.textContent, b.getAttribute("aria-pressed")])).toEqual([["Images", "true"], ["Objects", "false"]]);
     buttons[1]!.focus();
