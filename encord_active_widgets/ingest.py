@@ -15,7 +15,7 @@ import polars as pl
 
 from . import schema
 from .errors import EawError
-from .formats.source import Fault, Source
+from .formats.source import Fault, Source, refuse
 from .images.address import is_frame, read_bytes, video_of
 from .images.decode import probe
 from .metrics.hashes import content_hash
@@ -58,6 +58,7 @@ def ingest(
     n_labels: int,
     read: bool = True,
     whole: bool = True,
+    strict: bool = False,
     progress: bool = True,
     code: str = "",
 ) -> Ingested:
@@ -80,6 +81,8 @@ def ingest(
         (for frames that bring their own columns) and files are first opened when needed.
     whole : bool
         `source` is all there should be: known files that are gone are listed as problems.
+    strict : bool
+        Raise what could not be used, missing and unreadable images too, before anything is written.
     progress : bool
         Show a progress bar when reading takes longer than a second.
     """
@@ -98,6 +101,8 @@ def ingest(
         faults += plan.gone()
     items = _frame(plan.rows, source.items if read else _with_sizes(source))
     faults += _odd_sizes(source, items)
+    if strict:
+        refuse(faults)
     fresh = items.filter(pl.col(REVISION) == 0).select(URI, ITEM_ID)
     labels = label_rows(source.labels, fresh, change_id, n_labels)
     write_problems(folder, faults, whole=whole)

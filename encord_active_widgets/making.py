@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import polars as pl
 
 from . import schema
-from .errors import ProjectError
+from .errors import InputError, ProjectError
 from .formats.coco import read_coco
 from .formats.folder import read_folder
 from .formats.frame import read_frame
@@ -283,7 +284,7 @@ class Making:
         title = name or source.name
         home = Path(path).expanduser() if path is not None else Path(f"{title}{SUFFIX}")
         folder = ProjectFolder(home)
-        existed = folder.is_project()
+        existed, empty_place = folder.is_project(), not home.exists()
         if not existed:
             folder.create(title, {**source.card, **_bases_card(home)})
         project = cls(home)
@@ -294,9 +295,16 @@ class Making:
                 f'Open it with ea.open("{home}"), add to it with p.add_images(…) or p.add_labels(…), '
                 "or give another path=….",
             )
-        project._ingest(source, read=read, code=code)
+        try:
+            done = project._ingest(source, read=read, strict=strict, code=code)
+        except InputError:
+            if empty_place:
+                shutil.rmtree(home)  # nothing is in it yet, and nothing half-made stays
+            raise
         if existed:
             _tell_other_labels(project, source)
+        if done.faults and project._snapshot().items.alive_frame().is_empty():
+            log.warning("None of the %s images of %s could be read: p.problems says why.", f"{done.faults:,}", title)
         return project
 
     def add_images(self, images: Any, *, recursive: bool = True, classes: bool | None = None) -> Ingested:
@@ -379,7 +387,9 @@ class Making:
             )
         return Source(self._snapshot().items.frame.select(schema.URI), str(card.get("name", "")), {})
 
-    def _ingest(self, source: Source, *, read: bool = True, whole: bool = True, code: str = "") -> Ingested:
+    def _ingest(
+        self, source: Source, *, read: bool = True, whole: bool = True, strict: bool = False, code: str = ""
+    ) -> Ingested:
         from .ingest import ingest
         from .metrics.registry import registered
 
@@ -392,7 +402,15 @@ class Making:
             n_labels = self._folder.labels.read().height
             known = self._reader.raw_items
             return ingest(
-                self._folder, source, self._bases, known=known, n_labels=n_labels, read=read, whole=whole, code=code
+                self._folder,
+                source,
+                self._bases,
+                known=known,
+                n_labels=n_labels,
+                read=read,
+                whole=whole,
+                strict=strict,
+                code=code,
             )
 
 

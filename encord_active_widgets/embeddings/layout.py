@@ -196,9 +196,17 @@ def warm_up() -> threading.Thread:
     threading.Thread
         Started; joining it is optional.
     """
-    thread = threading.Thread(target=_warm_up, name="encord-active-widgets-warm-up")
+    thread = threading.Thread(target=_warm_up_unless_leaving, name="encord-active-widgets-warm-up")
     thread.start()
     return thread
+
+
+def _warm_up_unless_leaving() -> None:
+    try:
+        _warm_up()
+    except RuntimeError:
+        if threading.main_thread().is_alive():
+            raise  # else the interpreter is leaving: no pool takes work any more, and nobody waits for it
 
 
 def _warm_up() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,25 @@ class Source:
         InputError
             The first fault, and how many more there are.
         """
-        if self.faults:
-            first, more = self.faults[0], len(self.faults) - 1
-            raise InputError(
-                f"{first.where}: {first.why}{f' (and {more:,} more)' if more else ''}.",
-                f"{first.remedy[:1].upper()}{first.remedy[1:]}, or leave out strict=True to skip and list it.",
-            )
+        refuse(self.faults)
         return self
+
+
+def refuse(faults: Sequence[Fault]) -> None:
+    """Raise what had to be skipped or was odd, for those who want nothing to be.
+
+    Raises
+    ------
+    InputError
+        The first fault, and how many more there are.
+    """
+    if faults:
+        first, more = faults[0], len(faults) - 1
+        raise InputError(
+            f"{first.where}: {first.why.rstrip('.')}{f' (and {more:,} more)' if more else ''}.",
+            f"{first.remedy[:1].upper()}{first.remedy[1:].rstrip('.')}, "
+            "or leave out strict=True to have it listed in p.problems.",
+        )
 
 
 def as_polars(frame: Any, what: str = "frame") -> pl.DataFrame:

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import encord_active_widgets as ea
+from encord_active_widgets.errors import InputError
 from encord_active_widgets.protocol.router import Router
 from encord_active_widgets.protocol.service import Service
 
@@ -200,3 +201,24 @@ def test_a_file_that_is_no_coco_says_so_and_writes_nothing(text: str, tmp_path: 
     with pytest.raises(ea.EawError, match=r"a\.json"):
         ea.Project.from_coco(tmp_path / "a.json", tmp_path / "images", tmp_path / "p.eaw")
     assert not (tmp_path / "p.eaw").exists()
+
+
+def test_strict_refuses_missing_images_too_and_leaves_nothing(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    data = {
+        "images": [{"id": i, "file_name": f"{n}.png", "width": 20, "height": 20} for i, n in enumerate("ab")],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [1, 1, 5, 5]} for i in range(2)],
+        "categories": [{"id": 1, "name": "x"}],
+    }
+    (tmp_path / "c.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"no file at .*b\.png.*strict=True"):
+        ea.Project.from_coco(tmp_path / "c.json", images=tmp_path, path=tmp_path / "p.eaw", strict=True)
+    assert not (tmp_path / "p.eaw").exists()
+    p = ea.Project.from_coco(tmp_path / "c.json", images=tmp_path, path=tmp_path / "p.eaw")
+    assert (len(p), len(p.objects), p.problems.height) == (1, 1, 1)
+
+
+def test_a_project_without_any_readable_image_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    p = ea.Project.from_frame(pl.DataFrame({"path": ["gone/a.png", "gone/b.png"]}), tmp_path / "p.eaw")
+    assert len(p) == 0
+    assert "None of the 2 images" in caplog.text

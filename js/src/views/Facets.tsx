@@ -159,11 +159,16 @@ function nearestBins(column: Column, lo: number | null, hi: number | null): [num
   return [lo === null ? 0 : at(lo), hi === null ? h.bins : Math.max(at(hi), (lo === null ? 0 : at(lo)) + 0.2)];
 }
 
+/** The upper end as people read it: no further than values can reach. */
+function top(column: Column): number {
+  return Math.min(edge(column, column.hist!.bins), column.range?.[1] ?? Infinity);
+}
+
 function rangeText(column: Column, lo: number | null, hi: number | null): string {
   const h = column.hist;
   if (!h) return "";
   const unit = column.unit && column.unit.length <= 5 && !["share", "score"].includes(column.unit) ? ` ${column.unit}` : "";
-  return `${number(lo ?? edge(column, 0))}–${number(hi ?? edge(column, h.bins))}${unit}`;
+  return `${number(lo ?? edge(column, 0))}–${number(hi ?? top(column))}${unit}`;
 }
 
 function Category({ column }: { column: Column }): JSX.Element {
@@ -319,7 +324,7 @@ export function Legend(): JSX.Element | null {
         <span class="legend-title">{column.title}</span>
         <span>{number(edge(column, 0))}</span>
         <span class="ramp" style={{ background: `linear-gradient(90deg, ${stops})` }} />
-        <span>{number(edge(column, column.hist.bins))}</span>
+        <span>{number(top(column))}</span>
       </div>
     );
   }
