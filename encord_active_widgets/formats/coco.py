@@ -31,6 +31,9 @@ from .source import Fault, Source, existing, valid_text
 FORMAT = "coco"
 MARK = "~"
 """The key of `extra` that says how an annotation was written: what it lacked, how its counts stood."""
+DOTTABLE = ("bbox", "segmentation", "keypoints")
+"""Values of annotations whose whole numbers may be written as 10 or as 10.0."""
+_BOTH = 3
 OWN = "encord_active_widgets"
 """The key of an annotation under which `to_coco` keeps shapes that COCO has no words for."""
 _SHOWN_FAULTS_PER_REASON = 1000
@@ -40,6 +43,8 @@ _IMAGE_KEYS = ("id", "file_name", "width", "height")
 _KEPT_OF_IMAGES = ("id", "width", "height")
 _LEAST_RING_NUMBERS = 6
 _SHOWN_CHARS = 80
+
+_UNKNOWN = np.full(2, np.nan)
 
 Mask = NDArray[np.bool_]
 
@@ -120,6 +125,8 @@ class _Reader:
         self._reasons: dict[str, int] = {}
         self._uris: pl.DataFrame = pl.DataFrame()
         self._image_ids: pl.Series = pl.Series()
+        self._sides: NDArray[np.float64] = np.empty((0, 2))
+        """Height and width of each image as the file states them; NaN where it does not."""
         start, end = members.get("categories", (0, 0))
         self._categories: list[Any] = (text.value(start, end) if end > start else None) or []
 
@@ -135,6 +142,7 @@ class _Reader:
         absent = [key for key in ("annotations", "categories") if key not in self._members]
         return {
             "format": FORMAT,
+            "order": list(self._members),
             "categories": self._categories,
             "rest": rest,
             **({"absent": absent} if absent else {}),
@@ -171,6 +179,7 @@ class _Reader:
             }
         )
         self._uris = frame.select(URI)
+        self._sides = frame.select("height", "width").to_numpy()
         self._image_ids = ids.set(pl.Series(~good), None)
         twice = _repeated(frame[URI]) & good
         self._note("images", twice, "its file_name stands there before", "list every file once", what="repaired")
@@ -195,7 +204,7 @@ class _Reader:
         again = _repeated(ids.set(pl.Series(skipped), None))
         self._skip(rows, skipped, again & ~skipped, "its id was used before", "give every annotation its own id")
         own = self._own(rows, skipped)
-        shapes = _Shapes(self, rows, skipped, own)
+        shapes = _Shapes(self, rows, skipped, own, self._sides[np.maximum(image, 0)])
         frame = pl.DataFrame(
             {
                 URI: self._uris[URI].gather(np.maximum(image, 0)),
@@ -209,7 +218,7 @@ class _Reader:
                 "mask_h": shapes.mask_h,
                 "mask_w": shapes.mask_w,
                 "track_id": self._tracks(rows),
-                EXTRA: _joined(rows.extra, shapes.added, category),
+                EXTRA: _joined(rows.extra, shapes.added, shapes.dotted, category),
             }
         )
         return _with_own(frame, own).filter(pl.Series(~shapes.skipped))
@@ -243,6 +252,7 @@ class _Reader:
         for i, c in enumerate(self._categories):
             if c not in known:
                 self._add(f"categories[{i}]", "it has no id and name", "add both")
+        self._same(known)
         texts = any(isinstance(c["id"], str) for c in known)
         keys = self._keys(rows, "category_id", like=pl.Series(["s"]) if texts else None)
         of_ids = pl.Series(
@@ -251,13 +261,29 @@ class _Reader:
         )  # fmt: skip
         names = [str(c["name"]) for c in known]
         table = pl.DataFrame({"key": of_ids, CLASS_NAME: pl.Series(names, dtype=pl.String)})
-        table = table.drop_nulls("key").unique("key", keep="last")
+        table = table.drop_nulls("key").unique("key", keep="first")
         found = pl.DataFrame({"key": keys}).join(table, on="key", how="left", maintain_order="left")[CLASS_NAME]
         missing = found.is_null().to_numpy() & ~skipped
         self._skip(
             rows, skipped, missing, "its category_id is not in categories", "add the category", show="category_id"
         )
         return found, None if len(set(names)) == len(names) else keys
+
+    def _same(self, categories: list[dict[str, Any]]) -> None:
+        """List categories that share an id, or a name: those are one class here."""
+        ids: dict[str, str] = {}
+        names: dict[str, str] = {}
+        for c in categories:
+            key, name = _key(c["id"]), str(c["name"])
+            where = f"{self._file}: category {c['id']}"
+            if key in ids:
+                why = f'its id was used before, for "{ids[key]}", which its annotations get'
+                self.faults.append(Fault(where, "skipped", why, "give every category its own id"))
+            elif name in names:
+                why = f'it has the name "{name}" of category {names[name]}: they are one class here'
+                self.faults.append(Fault(where, "kept", why, "rename one of them; exports keep both ids"))
+            ids.setdefault(key, name)
+            names.setdefault(name, str(c["id"]))
 
     def _tracks(self, rows: Rows) -> pl.Series:
         some = rows.end["track_id"] > rows.start["track_id"]
@@ -312,8 +338,16 @@ class _Reader:
 class _Shapes:
     """The geometry of all annotations: box, polygon, keypoints or mask."""
 
-    def __init__(self, reader: _Reader, rows: Rows, skipped: Mask, own: dict[int, dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        reader: _Reader,
+        rows: Rows,
+        skipped: Mask,
+        own: dict[int, dict[str, Any]],
+        sides: NDArray[np.float64],
+    ) -> None:
         self._reader, self._rows, self._text = reader, rows, reader._text
+        self._sides = sides
         n = len(rows)
         self.skipped = skipped
         self.added: dict[int, dict[str, Any]] = {}
@@ -331,6 +365,7 @@ class _Shapes:
         for i in own:  # the shape is given whole: how COCO's words put it need not be kept
             self.added.pop(i, None)
         self._judge_boxes(boxed, numbers, shaped, own)
+        self.dotted = self._spellings(own)
         self.kind = pl.Series(kinds.tolist(), dtype=pl.String)
 
     def _present(self, name: str) -> Mask:
@@ -406,7 +441,7 @@ class _Shapes:
         values = self._text.objects(self._rows.start["segmentation"][rows], self._rows.end["segmentation"][rows])
         for i, value in zip(rows.tolist(), values, strict=True):
             try:
-                counts, height, width = _mask(value)
+                counts, height, width = _mask(value, self._sides[i])
             except EawError as error:
                 broken.setdefault(error.message, []).append(i)
                 self._keep(i, "segmentation")
@@ -514,6 +549,25 @@ class _Shapes:
         )
         self.skipped |= flat
 
+    def _spellings(self, own: dict[int, dict[str, Any]]) -> Mask:
+        """Find rows that write whole numbers as 10.0; where a value mixes both ways it is kept as it stands."""
+        bits = np.zeros(self.skipped.size, np.uint8)
+        for name in DOTTABLE:
+            present = np.flatnonzero(self._present(name))
+            found = self._text.spellings(self._rows.start[name][present], self._rows.end[name][present])
+            if name == "segmentation":
+                found[self._kinds[present] == KIND_MASK] = 0  # sizes and counts
+            if name == "keypoints":
+                found[found == _BOTH] = 2  # the visibility is plain, by rule
+            bits[present] |= found
+        mixed = np.flatnonzero(bits == _BOTH)
+        for i in mixed[~np.isin(mixed, list(own))].tolist():
+            for name in DOTTABLE:
+                if self._rows.end[name][i] > self._rows.start[name][i] and name not in self.added.get(i, {}):
+                    self._keep(i, name)
+        out: Mask = bits == 2
+        return out
+
     def _keep(self, i: int, name: str) -> None:
         """Keep a value as it stands in the file."""
         start, end = int(self._rows.start[name][i]), int(self._rows.end[name][i])
@@ -560,13 +614,14 @@ def _with_own(frame: pl.DataFrame, own: dict[int, dict[str, Any]]) -> pl.DataFra
     return joined.with_columns(chosen).drop("at", *(f"own_{k}" for k in names))
 
 
-def _mask(value: Any) -> tuple[bytes, int, int]:
+def _mask(value: Any, sides: NDArray[np.float64] = _UNKNOWN) -> tuple[bytes, int, int]:
     """Return a segmentation's compressed counts, height and width.
 
     Raises
     ------
     InputError
-        The counts are none, or do not sum to the size.
+        The counts are none, or do not sum to the size; the size is not that of the image (`sides`,
+        NaN where unknown); no pixel is set.
     """
     from ..metrics import masks
 
@@ -587,6 +642,12 @@ def _mask(value: Any) -> tuple[bytes, int, int]:
     else:
         raise InputError("its counts are no text and no list of run lengths.", "Write one of the two.")
     masks.parse([data], height, width)
+    if not np.isnan(sides).any() and (height, width) != tuple(sides):
+        raise InputError(
+            f"it is {height} × {width} px (height × width), its image {sides[0]:g} × {sides[1]:g}.", "Draw it again."
+        )
+    if not masks.area([data], height, width)[0]:
+        raise InputError("no pixel is set.", "Draw it again.")
     return data, height, width
 
 
@@ -610,13 +671,22 @@ def _key(value: int | str) -> str:
     return f"i:{value}" if isinstance(value, int) else f"s:{value}"
 
 
-def _joined(extra: pl.Series, added: dict[int, dict[str, Any]], category: pl.Series | None) -> pl.Series:
+def _joined(extra: pl.Series, added: dict[int, dict[str, Any]], dotted: Mask, category: pl.Series | None) -> pl.Series:
     """Put further keys into the JSON text of some rows."""
     if category is not None:
         ids = [None if v is None else (v if isinstance(v, int) else _plain_key(v)) for v in category]
         for i, value in enumerate(ids):
             if value is not None:
                 added.setdefault(i, {})["category_id"] = value
+    for i, more in added.items():
+        if dotted[i]:
+            more.setdefault(MARK, {})["dotted"] = True
+    plainly = dotted.copy()
+    plainly[list(added)] = False
+    if plainly.any():
+        mark = f'{{"{MARK}": {{"dotted": true}}}}'
+        joined = extra.str.strip_suffix("}") + f", {mark[1:]}"
+        extra = joined.fill_null(mark).zip_with(pl.Series(plainly), extra)
     if not added:
         return extra
     texts = extra.to_list()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from ..schema import (
 from .coco import FORMAT, MARK, OWN
 
 _SEPARATORS = (",", ":")
+Number = Callable[[float], float | int]
+"""How a coordinate is written: whole ones as 10 or as 10.0, as they were read."""
 
 
 def write_coco(
@@ -64,27 +66,30 @@ def write_coco(
     for kind, n in own["kind"].value_counts(sort=True).iter_rows():
         notes.append(f'{n:,} of kind {kind}: their exact shape is in the key "{OWN}", which other tools ignore')
     temporary = path.with_name(f".{path.name}.tmp")
+    order = list(base.get("order", [])) if base else []
+    order += [key for key in (*rest, "images", "annotations", "categories") if key not in order]
+    if "annotations" in absent and not objects.height:
+        order.remove("annotations")
     with temporary.open("w", encoding="utf-8") as file:
         file.write("{")
-        for key, value in rest.items():
-            file.write(f"{_text(key)}:{_text(value)},\n")
-        file.write('"images":[')
-        _write_list(file, images)
-        file.write("],\n")
-        if objects.height or "annotations" not in absent:
-            file.write('"annotations":[')
-            _write_list(file, _annotations(objects, image_ids, ids))
-            file.write("],\n")
-        file.write(f'"categories":{_text(categories)}}}\n')
+        for i, key in enumerate(order):
+            file.write(f"{',' if i else ''}\n{_text(key)}:")
+            if key == "images":
+                _write_list(file, images)
+            elif key == "annotations":
+                _write_list(file, _annotations(objects, image_ids, ids))
+            else:
+                file.write(_text(categories if key == "categories" else rest[key]))
+        file.write("\n}\n")
     temporary.replace(path)
     return notes
 
 
 def _write_list(file: Any, rows: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> None:
-    first = True
-    for row in rows:
-        file.write(f"{'' if first else ','}\n{_text(row)}")
-        first = False
+    file.write("[")
+    for i, row in enumerate(rows):
+        file.write(f"{',' if i else ''}\n{_text(row)}")
+    file.write("]")
 
 
 def _text(value: Any) -> str:
@@ -177,14 +182,15 @@ def _annotations(
         if out["category_id"] is None:
             out["category_id"] = category_ids.get(row[CLASS_NAME])
         box = _bounds(row)
+        number = float if mark.get("dotted") else _short
         if "bbox" not in mark.get("absent", []):
-            out["bbox"] = [_short(v) for v in box]
+            out["bbox"] = [number(v) for v in box]
         if "segmentation" not in extra:
-            segmentation = _segmentation(row, mark)
+            segmentation = _segmentation(row, mark, number)
             if segmentation is not None:
                 out["segmentation"] = segmentation
         if row["kind"] == KIND_KEYPOINTS and "keypoints" not in extra:
-            out["keypoints"] = _keypoints(row)
+            out["keypoints"] = _keypoints(row, number)
         if not from_coco:
             out |= _defaults(row, box)
         yield {**out, **extra}
@@ -218,7 +224,7 @@ def corners_of(x: float, y: float, w: float, h: float, angle: float) -> np.ndarr
     return np.asarray(turned + centre)
 
 
-def _segmentation(row: Mapping[str, Any], mark: Mapping[str, Any]) -> Any:
+def _segmentation(row: Mapping[str, Any], mark: Mapping[str, Any], number: Number) -> Any:
     if row["kind"] == KIND_MASK:
         from ..metrics import masks
 
@@ -227,25 +233,25 @@ def _segmentation(row: Mapping[str, Any], mark: Mapping[str, Any]) -> Any:
             counts = masks.counts(row["rle"]).tolist()
         return {"counts": counts, "size": [row["mask_h"], row["mask_w"]]}
     if row["kind"] == KIND_POLYGON:
-        parts = _parts(row)
+        parts = _parts(row, number)
         return [part for i, part in enumerate(parts) if i not in (row["holes"] or [])]
     if row["kind"] == KIND_ROTATED_BOX:
         return [corners_of(row["x"], row["y"], row["w"], row["h"], row["angle"] or 0.0).ravel().tolist()]
     return None
 
 
-def _parts(row: Mapping[str, Any]) -> list[list[float | int]]:
-    numbers = [_short(v) for v in row["points"]]
+def _parts(row: Mapping[str, Any], number: Number) -> list[list[float | int]]:
+    numbers = [number(v) for v in row["points"]]
     if not row["rings"]:
         return [numbers]
     cuts = np.concatenate([[0], np.cumsum(row["rings"])]) * 2
     return [numbers[a:b] for a, b in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)]
 
 
-def _keypoints(row: Mapping[str, Any]) -> list[float | int]:
+def _keypoints(row: Mapping[str, Any], number: Number) -> list[float | int]:
     points = row["points"] or []
     seen = row["visibility"] or [2] * (len(points) // 2)
-    return [v for i, s in enumerate(seen) for v in (_short(points[2 * i]), _short(points[2 * i + 1]), s)]
+    return [v for i, s in enumerate(seen) for v in (number(points[2 * i]), number(points[2 * i + 1]), s)]
 
 
 def _defaults(row: Mapping[str, Any], box: tuple[float, float, float, float]) -> dict[str, Any]:

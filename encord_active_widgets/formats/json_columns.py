@@ -242,6 +242,14 @@ class JsonText:
         k.vectors(self.bytes, start, end, size, mantissa, power, how, sizes)
         return self._floats(mantissa, power, how).reshape(n, size), sizes
 
+    def spellings(self, start: Longs, end: Longs) -> NDArray[np.uint8]:
+        """Tell how whole numbers are written in each value: bits 1 for 10, and 2 for 10.0; 0 where there are none."""
+        from . import json_kernels as k
+
+        out = np.zeros(start.size, np.uint8)
+        k.spellings(self.bytes, start, end, out)
+        return out
+
     def ragged(self, start: Longs, end: Longs) -> tuple[Floats, Longs, Longs, Longs]:
         """Read arrays of numbers, or of arrays of numbers.
 

@@ -22,6 +22,8 @@ DIGITS = 40
 DONE, FULL, BROKEN = 0, 1, 2
 FAST, SLOW, NOT_A_NUMBER = 0, 1, 2
 WORDS = np.frombuffer(b"truefalsenullNaNInfinity", np.uint8)
+PLAIN, DOTTED = 1, 2
+"""Whole numbers written as 10, and as 10.0 or 1e1."""
 _EXACT = 9_007_199_254_740_991  # 2**53 - 1
 
 
@@ -384,6 +386,31 @@ def vectors(
                 at = blank(text, at + 1)
         if good:
             sizes[row] = count
+
+
+@kernel
+def spellings(text: Bytes, starts: Longs, ends: Longs, out: Bytes) -> None:
+    """Tell of each value how the whole numbers in it are written: `PLAIN`, `DOTTED`, both or neither."""
+    for row in range(len(starts)):
+        at, end = starts[row], ends[row]
+        found = 0
+        while at < end:
+            if not 48 <= text[at] <= 57:
+                at += 1
+                continue
+            whole, dotted = True, False
+            while at < end and (48 <= text[at] <= 57 or text[at] == 46 or text[at] == 101 or text[at] == 69):
+                if dotted and 49 <= text[at] <= 57:
+                    whole = False
+                if not 48 <= text[at] <= 57:
+                    dotted = True
+                if (text[at] == 101 or text[at] == 69) and at + 1 < end:
+                    at += 1 + (text[at + 1] == 43)  # past the minus sign of the power, or its first digit
+                    whole = True
+                at += 1
+            if whole:
+                found |= DOTTED if dotted else PLAIN
+        out[row] = found
 
 
 @kernel
