@@ -75,6 +75,15 @@ def geometry(project: Project, job: Job) -> None:
     job.reach(_STEPS, _STEPS)
 
 
+def is_behind(project: Project) -> bool:
+    """Tell whether labels have changed since their metrics were computed."""
+    snapshot = project._snapshot()
+    level = snapshot.levels[OBJECT]
+    if level.n == 0 or "area" not in level.metrics:
+        return False
+    return not is_fresh(project, ITEM, "labels", _fingerprint(level, snapshot.items))
+
+
 def predictions(project: Project) -> None:
     """Measure the shapes of every run's predictions, unless they are the same as last time."""
     snapshot = project._snapshot()

@@ -286,7 +286,7 @@ class Making:
         folder = ProjectFolder(home)
         existed, empty_place = folder.is_project(), not home.exists()
         if not existed:
-            folder.create(title, {**source.card, **_bases_card(home)})
+            folder.create(title, {**source.card, "labels": source.digest(), **_bases_card(home)})
         project = cls(home)
         old = project._card.get("source", {})
         if not _same_source(old, source.card):
@@ -439,13 +439,10 @@ def _shown(images: Any) -> str:
 
 def _tell_other_labels(project: Any, source: Source) -> None:
     """Say that a project made before keeps its labels, where the source has others by now."""
-    have = project._folder.labels.read().height
-    found = 0 if source.labels is None else source.labels.height
-    if found != have and found:
+    before = project._card.get("source", {}).get("labels")
+    if before is not None and before != source.digest():
         log.warning(
-            'The project "%s" was made before and keeps its %s labels; its source has %s now. Add labels with '
-            "p.add_labels(…), or make the project anew under another path.",
+            'The project "%s" was made before and keeps its labels; its source, or the way it is read, has others '
+            "now. Add labels with p.add_labels(…), or make the project anew under another path.",
             project.path,
-            f"{have:,}",
-            f"{found:,}",
         )

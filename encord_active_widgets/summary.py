@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from .label_stage import is_behind
 from .schema import CLASS_NAME, DUPLICATE_GROUP, OBJECT
 
 if TYPE_CHECKING:
@@ -54,9 +55,13 @@ def _sizes(frame: pl.DataFrame) -> list[str]:
 def _labels(frame: pl.DataFrame, objects: Level) -> list[str]:
     lines = []
     if CLASS_NAME in frame.columns:
-        counts = frame[CLASS_NAME].value_counts(sort=True)
+        named = frame[CLASS_NAME].drop_nulls()
+        without = frame.height - named.len()
+        counts = named.value_counts(sort=True)
         top = ", ".join(f"{c} {n:,}" for c, n in counts.head(5).iter_rows())
-        lines.append(f"  classes     {counts.height:,}: {top}{' …' if counts.height > 5 else ''}")
+        more = f"{' …' if counts.height > 5 else ''}{f' ({without:,} images have none)' if without else ''}"
+        if counts.height:
+            lines.append(f"  classes     {counts.height:,}: {top}{more}")
     alive = objects.alive_frame()
     if alive.height:
         counts = alive[CLASS_NAME].value_counts(sort=True)
@@ -118,4 +123,6 @@ def _next(level: Level, project: Project) -> str:
         return "p.compute() for metrics, duplicates and a map"
     if not project.embeddings:
         return "p.compute()"
+    if is_behind(project):
+        return "p.compute(), for labels have changed since their metrics were computed"
     return "p.explore() · p.outliers() · p.duplicates()"

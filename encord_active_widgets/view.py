@@ -294,6 +294,9 @@ class View:
     ) -> View:
         """Divide these items into train, val and test, written as the column `split`.
 
+        The column is a value like a metric, not an edit: dividing again replaces it, `undo` does not
+        bring an earlier one back, and the same seed does.
+
         Parameters
         ----------
         train, val, test : float

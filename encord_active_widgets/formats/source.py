@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,9 @@ from typing import Any
 import polars as pl
 
 from ..errors import InputError
+from ..schema import CLASS_NAME, URI
+
+_DIGEST_HEX = 16
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,26 @@ class Source:
         """
         refuse(self.faults)
         return self
+
+    def digest(self) -> str:
+        """Return a short name for what the labels say, the same wherever and whenever they are read."""
+        if self.labels is None:
+            return ""
+        digest = hashlib.sha1(usedforsecurity=False)
+        for name in (URI, "kind", CLASS_NAME, "x", "y", "w", "h", "angle", "points", "rle"):
+            if name not in self.labels.columns:
+                continue
+            column = self.labels[name]
+            if isinstance(column.dtype, pl.List):
+                column = column.explode(empty_as_null=False, keep_nulls=False)
+            if column.dtype.is_numeric():
+                digest.update(column.cast(pl.Float64).fill_null(float("nan")).to_numpy().tobytes())
+            elif column.dtype == pl.Binary:
+                digest.update(b"\0".join(column.drop_nulls().to_list()))
+            else:  # addresses by their last part: the folder may have moved
+                texts = column.cast(pl.String).fill_null("").to_list()
+                digest.update("\0".join(map(os.path.basename, texts) if name == URI else texts).encode())
+        return digest.hexdigest()[:_DIGEST_HEX]
 
 
 def refuse(faults: Sequence[Fault]) -> None:

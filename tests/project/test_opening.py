@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -259,3 +260,37 @@ def test_a_project_of_the_first_version_is_brought_up_to_date(shared_data: Path,
     uri = q.df["uri"][0]
     q.add_labels(pl.DataFrame({"path": [uri], "class_name": "RBC", "points": [[0.1, 0, 9, 0, 9, 9]]}))
     assert q.objects.df["points"].to_list()[-1] == [0.1, 0, 9, 0, 9, 9]
+
+
+def test_a_second_run_says_that_the_annotations_have_changed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    data = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 20, "height": 20}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}],
+        "categories": [{"id": 1, "name": "x"}, {"id": 2, "name": "y"}],
+    }
+    file = tmp_path / "c.json"
+
+    def opened() -> ea.Project:
+        file.write_text(json.dumps(data))
+        return ea.Project.from_coco(file, images=tmp_path, path=tmp_path / "p.eaw")
+
+    opened()
+    opened()
+    assert "keeps its labels" not in caplog.text
+    data["annotations"][0]["category_id"] = 2
+    assert opened().objects.df["class_name"].to_list() == ["x"]
+    assert "keeps its labels" in caplog.text
+
+
+def test_a_relabelled_project_says_that_its_metrics_are_of_before(tmp_path: Path) -> None:
+    for i in range(3):
+        Image.new("RGB", (20, 20), (i * 80, 0, 0)).save(tmp_path / f"{i}.png")
+    frame = pl.DataFrame({"path": [str(tmp_path / f"{i}.png") for i in range(3)], "class_name": "a", "x": 1, "y": 1})
+    p = ea.Project.from_frame(frame.with_columns(w=8, h=pl.Series([3, 5, 8])), tmp_path / "p.eaw")
+    p.compute()
+    assert "labels have changed" not in repr(p)
+    p.objects.head(1).relabel("b")
+    assert "labels have changed" in repr(p)
+    p.compute()
+    assert "labels have changed" not in repr(p)
