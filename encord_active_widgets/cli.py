@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -51,15 +52,25 @@ def import_predictions(
 
     try:
         opened = Project.open(project)
-        before = opened.problems.height
         names = None if classes is None else [c.strip() for c in classes.split(",")]
         found = opened.add_predictions(
             run, file, names, format=kind, box_format=box_format, replace=replace, strict=strict
         )
     except EawError as error:
-        typer.echo(f"{error}", err=True)
+        typer.echo(_as_options(f"{error}"), err=True)
         raise typer.Exit(_FAILED) from error
     typer.echo(f"{found.predictions:,} predictions on {found.items:,} images added as {found.name!r} ({found.kind}).")
-    more = opened.problems.height - before
-    if more:
-        typer.echo(f"{more:,} problems: see project.problems.", err=True)
+    if found.skipped:
+        typer.echo(f"{found.skipped:,} skipped: see project.problems.", err=True)
+
+
+def _as_options(text: str) -> str:
+    """Write what Python's users are advised to pass as the options of this command."""
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found["name"].replace("_", "-"), found["text"] or ""
+        return f"--{name}" + (f" {value}" if value else " NAME,NAME,…" if name == "classes" else "")
+
+    return re.sub(
+        r'\b(?P<name>format|box_format|replace|strict|classes)=(?:"(?P<text>[^"]*)"|True|\[…\])', option, text
+    )

@@ -6,13 +6,15 @@ import datetime as dt
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
 from . import label_stage, schema
+from .class_list import class_list, named_classes
 from .errors import InputError, unknown
-from .ingest import commit, write_problems
+from .ingest import commit
 from .schema import CHANGE_ID, CLASS_NAME, ITEM_ID, KIND_CLASSIFICATION, ORDINAL, PREDICTION_ID, URI, prediction_level
 from .state import REMOVED_RUN, Run, Snapshot
 from .view import View
@@ -20,14 +22,32 @@ from .view import View
 if TYPE_CHECKING:
     from .comparing import Comparison
     from .evaluated import Evaluation
-    from .formats.run import Context
-    from .formats.source import Source
+    from .formats.run import Context, RunSource
+    from .formats.source import Fault
     from .project import Project
     from .store.folder import ProjectFolder
 
 _CAUSE = "predictions"
 _LONGEST_NAME = 100
 DETECTION, CLASSIFYING = "detection", "classification"
+
+
+@dataclass(frozen=True, repr=False)
+class AddedRun(Run):
+    """A run as it was just added.
+
+    Attributes
+    ----------
+    skipped : int
+        How many rows (or files) of the source could not be used; `p.problems` says why.
+    """
+
+    skipped: int = 0
+
+    def __repr__(self) -> str:
+        what = f"{self.predictions:,} predictions on {self.items:,} images ({self.kind})"
+        skipped = f", {self.skipped:,} skipped: see p.problems" if self.skipped else ""
+        return f"Run({self.name!r}: {what}{skipped})"
 
 
 class Runs(Mapping[str, View]):
@@ -107,7 +127,7 @@ class RunVerbs:
         box_format: str = "xywh",
         replace: bool = False,
         strict: bool = False,
-    ) -> Run:
+    ) -> AddedRun:
         """Add a model's predictions under a name. All of them land in one change, or none.
 
         Parameters
@@ -115,16 +135,17 @@ class RunVerbs:
         run : str
             The name; runs live side by side.
         source : path, frame, array or list
-            - COCO results (`.json`: bbox, segmentation or keypoints, with `score`)
+            - COCO results (`.json`, or the list itself: bbox, segmentation or keypoints, with `score`)
             - a folder of YOLO (`class x y w h confidence`) or KITTI (`format="kitti"`) text files, or
               of PNG masks (`format="masks"`)
             - a data frame, `.csv` or `.parquet`: `path` (or `item_id`), `class_name`, `confidence` and a
               shape as in `Project.from_frame`; without a shape it is a classification
             - a list of `ea.Prediction`, or a `.pkl` of one, read by an unpickler that allows nothing else
             - probabilities (n, k) of a classifier, aligned with `p.items`; an array or `.npy`
-            - `{image: supervision.Detections}`, or a list of Ultralytics results
+            - `{image: supervision.Detections}`, or Ultralytics results
         classes : sequence or mapping of str, optional
-            Names by the model's class numbers, where the project does not know them.
+            Names by the model's class numbers. By default numbers are those of the YOLO data that the
+            project was made of; `category_id` in COCO results is the id of the project's COCO category.
         format : {"coco", "yolo", "yolo-segment", "kitti", "masks", "pickle", "frame", "probabilities"}, optional
             What `source` is, where its ending does not say so.
         box_format : {"xywh", "xyxy", "cxcywh", "xywhn", "xyxyn", "cxcywhn"}
@@ -136,13 +157,14 @@ class RunVerbs:
 
         Returns
         -------
-        Run
-            With `.predictions` and `.items`, the numbers of both.
+        AddedRun
+            With `.predictions` and `.items`, the numbers of both, and `.skipped`, of what could not be used.
 
         Raises
         ------
         InputError
-            The name is taken, nothing fits the project, or the source is none of the above.
+            The name is taken, nothing fits the project, the source is none of the above or plainly means
+            something else than it is read as.
         """
         from .formats.predictions import read
 
@@ -159,7 +181,7 @@ class RunVerbs:
             found.strict()
         return self._add_run(name, found, context)
 
-    def _add_run(self, name: str, source: Source, context: Context) -> Run:
+    def _add_run(self, name: str, source: RunSource, context: Context) -> AddedRun:
         folder, change_id = self._folder, uuid.uuid4().hex
         with self._lock, folder.lock():
             items = self._snapshot().items.alive_frame().select(URI, ITEM_ID)
@@ -167,7 +189,7 @@ class RunVerbs:
             rows = _rows(source.labels, items, change_id)
             if rows.is_empty():
                 raise InputError(
-                    f'No prediction of "{name}" can be used ({len(source.faults):,} were skipped).',
+                    f'No prediction of "{name}" can be used ({source.skipped:,} were skipped).',
                     source.faults[0].why if source.faults else "The source is empty.",
                 )
             kinds = rows["kind"].unique().to_list()
@@ -182,13 +204,14 @@ class RunVerbs:
                 _run_row(change_id, name, kind, known, rows, str(source.card.get("source", source.name)), code),
                 durable=True,
             )
-            write_problems(folder, source.faults, whole=False)
+            _write_problems(folder, name, source.faults)
             commit(folder, change_id, code, items=0, labels=rows.height, problems=len(source.faults), cause=_CAUSE)
             label_stage.predictions(cast("Project", self))
-            return self._run_named(name)
+            added = self._run_named(name)
+            return AddedRun(**{f.name: getattr(added, f.name) for f in fields(Run)}, skipped=source.skipped)
 
     def remove_predictions(self, run: str) -> None:
-        """Take a run out of the project. Its rows stay in the table's history."""
+        """Take a run out of the project, and its problems. Its rows stay in the table's history."""
         with self._lock, self._folder.lock():
             old, change_id = self._run_named(run), uuid.uuid4().hex
             code = f"p.remove_predictions({run!r})"
@@ -197,6 +220,7 @@ class RunVerbs:
                 _run_row(change_id, old.name, REMOVED_RUN, [], empty, old.source, code), durable=True
             )
             commit(self._folder, change_id, code, items=0, labels=0, problems=0, cause=_CAUSE)
+            _write_problems(self._folder, old.name, [])
 
     def evaluate(
         self,
@@ -207,9 +231,13 @@ class RunVerbs:
         shape: str | None = None,
         class_aware: bool = True,
         confidence: float = 0.0,
-        max_detections: int = 100,
+        max_detections: int | None = None,
+        sigmas: Sequence[float] | None = None,
     ) -> Evaluation:
         """Compare a run's predictions with the labels.
+
+        Labels that were skipped when they were added (`p.problems` lists them) are not missed here;
+        COCO's tools count them.
 
         Parameters
         ----------
@@ -220,16 +248,21 @@ class RunVerbs:
             of the first.
         view : View, optional
             Only these items: a tag's own mAP.
-        shape : {"box", "mask"}, optional
-            What is laid over each other. By default masks (and polygons) where all predictions have
-            them, else boxes; turned boxes are compared as they lie.
+        shape : {"box", "mask", "keypoints"}, optional
+            What is laid over each other. By default keypoints (by OKS) where all predictions have them
+            and labels do too, masks (and polygons) where all predictions have them, else boxes; turned
+            boxes are compared as they lie.
         class_aware : bool
             A prediction is right only with the label's class. False asks for the place alone.
         confidence : float
             Predictions below count for nothing in matches, precision, recall and confusion. AP and AR
             use all of them, as COCO does.
-        max_detections : int
-            How many predictions of a class on an image count, the surest first.
+        max_detections : int, optional
+            How many predictions of a class on an image count, the surest first; by default 100, of
+            keypoints 20, as COCO has it.
+        sigmas : sequence of float, optional
+            How far each keypoint may be off, as a share of its object's size; by default COCO's for 17
+            keypoints, else 0.05 each.
 
         Returns
         -------
@@ -255,6 +288,7 @@ class RunVerbs:
             class_aware=class_aware,
             confidence=confidence,
             max_detections=max_detections,
+            sigmas=sigmas,
         )
 
     def compare(self, a: str, b: str, view: View | None = None, **options: Any) -> Comparison:
@@ -288,6 +322,7 @@ def _run_name(run: Any) -> str:
 def _context(project: RunVerbs, classes: Sequence[str] | Mapping[int, str] | None) -> Context:
     """Say what predictions may refer to: images, ids of images, classes and their numbers."""
     from .formats.run import Context
+    from .formats.run_classes import given, numbered
 
     snapshot = project._snapshot()
     frame = snapshot.items.alive_frame()
@@ -305,24 +340,36 @@ def _context(project: RunVerbs, classes: Sequence[str] | Mapping[int, str] | Non
             for c in ("width", "height")
         ),
     ).with_columns(ids.alias("image_id"))
-    if classes is not None:
-        numbered: dict[int | str, str] = {}
-        numbered.update(classes.items() if isinstance(classes, Mapping) else enumerate(classes))
-        if not all(isinstance(v, str) for v in numbered.values()):
-            raise InputError("classes must be names.", "Give a list of texts, or a mapping of numbers to them.")
-        return Context(items, tuple(dict.fromkeys(numbered.values())), numbered)
-    categories: dict[int | str, str] = {}
-    for header in project._folder.headers():
-        for c in header.get("categories") or []:
-            if isinstance(c, dict) and isinstance(c.get("id"), (int, str)) and "name" in c:
-                categories.setdefault(c["id"], str(c["name"]))
-        names = header.get("names") or {}
-        for number, text in names.items() if isinstance(names, dict) else enumerate(names):
-            categories.setdefault(int(number) if str(number).isdigit() else number, str(text))
+    headers = project._folder.headers()
     labelled = [snapshot.levels[name].alive_frame()[CLASS_NAME].drop_nulls().unique() for name in schema.LABEL_LEVELS]
     used = sorted({name for names in labelled for name in names})
-    known = list(dict.fromkeys([*categories.values(), *used]))
-    return Context(items, tuple(known), categories or dict(enumerate(used)))
+    objects, answers = (snapshot.levels[name].alive_frame().height for name in schema.LABEL_LEVELS)
+    known = tuple(dict.fromkeys([*named_classes(headers), *used]))
+    context = Context(
+        items,
+        known,
+        *numbered(headers),
+        known=known,
+        drawn=tuple(class_list(cast("Project", project), schema.OBJECT)),
+        only_objects=objects > 0 and answers == 0,
+    )
+    if classes is None:
+        return context
+    numbers = given(classes)
+    explicit = isinstance(classes, Mapping)
+    names = tuple(dict.fromkeys(numbers.values()))
+    return replace(context, classes=names, categories=numbers, numbers=numbers, given=True, explicit=explicit)
+
+
+def _write_problems(folder: ProjectFolder, name: str, faults: Sequence[Fault]) -> None:
+    """List what a run could not use, in place of what a run of this name could not use before."""
+    stage = prediction_level(name)
+    old = folder.problems.read()
+    columns = {c: [getattr(f, c) for f in faults] for c in ("where", "what", "why", "remedy")}
+    rows = {"stage": [stage] * len(faults), **columns, schema.KEY: [None] * len(faults)}
+    new = pl.DataFrame(rows, schema=dict(schema.PROBLEMS.columns))
+    if not old.equals(merged := pl.concat([old.filter(pl.col("stage") != stage), new])):
+        folder.problems.replace(merged)
 
 
 def _rows(labels: pl.DataFrame, items: pl.DataFrame, change_id: str) -> pl.DataFrame:

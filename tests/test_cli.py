@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 import encord_active_widgets as ea
 
 
@@ -28,7 +30,7 @@ def test_predictions_are_imported(shared_data, tmp_path):
     assert len(ea.open(made.path).predictions["yolo"]) == 50
     again = run("import", "predictions", file, "--run", "yolo", "--project", made.path)
     assert again.returncode == 1
-    assert "replace" in again.stderr
+    assert "pass --replace." in again.stderr
     assert run("import", "predictions", file, "--run", "yolo", "--project", tmp_path / "no").returncode == 1
 
 
@@ -36,3 +38,17 @@ def test_help_names_the_options():
     done = run("import", "predictions", "--help")
     assert done.returncode == 0
     assert "--run" in done.stdout
+
+
+def test_what_is_missing_is_said_and_advice_names_options(tmp_path):
+    Image.new("RGB", (60, 50)).save(tmp_path / "a.png")
+    made = ea.Project.from_folder([tmp_path / "a.png"], tmp_path / "p.eaw")
+    table = tmp_path / "m.csv"
+    table.write_text("path,class_name,confidence,x,y,w,h\na,cat,0.5,1,1,20,20\nb,cat,0.5,1,1,20,20\n")
+    done = run("import", "predictions", table, "--run", "m", "--project", made.path)
+    assert done.returncode == 0
+    assert "1 skipped: see project.problems." in done.stderr
+    table.write_text("path,class_name,confidence,x,y,w,h\na,cat,0.5,0.1,0.1,0.2,0.2\n")
+    done = run("import", "predictions", table, "--run", "n", "--project", made.path)
+    assert done.returncode == 1
+    assert "--box-format xywhn" in done.stderr

@@ -10,9 +10,8 @@ import polars as pl
 
 from ..errors import InputError
 from ..schema import CLASS_NAME, CONFIDENCE, EXTRA
-from .run import Context, find_items
-from .run_source import IMAGE, PLACE, run_source
-from .source import Fault, Source
+from .run import IMAGE, PLACE, Context, RunSource, Skipped, find_items
+from .run_source import run_source
 from .yolo_results import text_files, text_rows
 
 _WORDS = 16
@@ -20,7 +19,7 @@ _BEFORE, _AFTER = ("truncated", "occluded", "alpha"), ("height", "width", "lengt
 _NOTHING = "DontCare"
 
 
-def read_kitti(folder: Path, context: Context) -> Source:
+def read_kitti(folder: Path, context: Context) -> RunSource:
     """Read a folder of `<image>.txt` with rows of type, truncation, occlusion, angle, box, size, place, score.
 
     The box is left, top, right, bottom in pixels; what is not drawn is kept in `extra`. Scores beyond 0 to 1
@@ -33,10 +32,10 @@ def read_kitti(folder: Path, context: Context) -> Source:
     """
     files = text_files(folder)
     found = find_items(context, pl.Series([f.stem for f in files], dtype=pl.String)).to_list()
-    faults: list[Fault] = []
+    skipped = Skipped()
     rows: list[dict[str, Any]] = []
     for file, uri in zip(files, found, strict=True):
-        for i, words in enumerate(text_rows(file, faults)):
+        for i, words in enumerate(text_rows(file, skipped)):
             if words[0] == _NOTHING:
                 continue
             try:
@@ -45,7 +44,7 @@ def read_kitti(folder: Path, context: Context) -> Source:
                 values = []
             if len(values) != _WORDS - 1:
                 why = f"it has {len(words)} words, not 16 numbers after a type"
-                faults.append(Fault(f"{file}:{i + 1}", "skipped", why, "the last one is the score"))
+                skipped.add(f"{file}:{i + 1}", why, "the last one is the score")
                 continue
             rest = dict(zip((*_BEFORE, *_AFTER), (*values[:3], *values[7:14]), strict=True))
             left, top, right, bottom = values[3:7]
@@ -56,7 +55,6 @@ def read_kitti(folder: Path, context: Context) -> Source:
                 }
             )  # fmt: skip
     if not rows:
-        raise InputError(f'"{folder}" holds no predictions that can be read.', faults[0].why if faults else "")
-    source = run_source(pl.DataFrame(rows), context, folder.name)
-    source.faults[:0] = faults
-    return source
+        why = skipped.faults[0].why if skipped.faults else ""
+        raise InputError(f'"{folder}" holds no predictions that can be read.', why)
+    return run_source(pl.DataFrame(rows), context, folder.name, skipped=skipped)

@@ -188,12 +188,12 @@ def test_yolo_texts(project, tmp_path):
     (folder / "a.txt").write_text("3 0.26 0.25 0.3 0.25 0.9\n")
     (folder / "b.txt").write_text("7 0.51 0.5 0.2 0.25 0.8\n9 0.5 0.5 0.1 0.1 0.5\n1 2\n")
     (folder / "zzz.txt").write_text("3 0.5 0.5 0.1 0.1 0.5\n")
-    project.add_predictions("m", folder)
+    project.add_predictions("m", folder, {3: "cat", 7: "dog"})
     assert [r[:3] for r in rows(project)] == [e[:3] for e in EXPECTED[:2]]
     assert np.allclose([r[3:] for r in rows(project)], [e[3:] for e in EXPECTED[:2]])
     assert project.problems.height == 3
     (folder / "a.txt").write_text("3 0.1 0.1 0.4 0.1 0.4 0.5 0.7\n")
-    project.add_predictions("s", folder, format="yolo-segment")
+    project.add_predictions("s", folder, {3: "cat"}, format="yolo-segment")
     assert project.predictions["s"].df["points"].to_list() == [pytest.approx([10, 8, 40, 8, 40, 40])]
 
 
@@ -216,7 +216,7 @@ def test_png_masks(project, tmp_path):
     values[10:30, 20:50], values[40:50, 60:70], values[0:5, 0:5] = 3, 7, 255
     Image.fromarray(values).save(folder / "a.png")
     Image.fromarray(values[:10]).save(folder / "b.png")
-    project.add_predictions("m", folder)
+    project.add_predictions("m", folder, {3: "cat", 7: "dog"})
     frame = project.predictions["m"].df
     assert frame.select("class_name", "kind", "x", "y", "w", "h").rows() == [
         ("cat", "mask", 20, 10, 30, 20), ("dog", "mask", 60, 40, 10, 10),
@@ -254,6 +254,7 @@ def test_a_frame(project):
     project.add_predictions("m", frame)
     assert rows(project) == EXPECTED
     by_id = project.items.df.select("item_id").with_columns(class_name=pl.lit("cat"), confidence=0.5)
+    project.items.relabel("cat")
     assert project.add_predictions("c", by_id.to_pandas()).kind == "classification"
     with pytest.raises(InputError, match="no column of images"):
         project.add_predictions("x", pl.DataFrame({"a": [1]}))
@@ -265,7 +266,7 @@ def test_detections_of_other_libraries_by_their_shape(project):
     detections = SimpleNamespace(
         xyxy=np.array([[11, 10, 41, 30.0]]), confidence=np.array([0.9]), class_id=np.array([3]), mask=None, data={}
     )
-    project.add_predictions("supervision", {"a.png": detections})
+    project.add_predictions("supervision", {"a.png": detections}, {3: "cat"})
     assert rows(project, "supervision") == EXPECTED[:1]
 
     class Tensor:
@@ -371,8 +372,8 @@ def test_probabilities_become_classes(project):
         (np.full((3, 3), 1 / 3), ShapeError, "3 classes do not fit 2"),
         (np.full((2, 2), 0.5), ShapeError, "2 rows of probabilities do not fit 3"),
         (np.array([[0.5, 0.5], [0.5, 0.6], [1, 0]]), InputError, "row 1 sums to 1.1"),
-        (np.array([[0.5, 0.5], [np.nan, 0.6], [1, 0]]), InputError, "Row 1"),
-        (np.array([[0.5, 0.5], [0.5, 0.5], [2, -1]]), InputError, "Row 2"),
+        (np.array([[0.5, 0.5], [np.nan, 0.6], [1, 0]]), InputError, "row 1"),
+        (np.array([[0.5, 0.5], [0.5, 0.5], [2, -1]]), InputError, "row 2"),
         (np.zeros(3), ShapeError, "no table"),
     ],
 )
