@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from .errors import InputError
+from .evaluated import marked
 from .schema import CLASS_NAME, ORDINAL
 from .view import View
 
@@ -22,7 +23,9 @@ _RATES = ("ap", "ap50", "ar", "precision", "recall", "f1")
 
 
 class Comparison:
-    """What `p.compare("a", "b")` gives: every difference is b less a, so above 0 means that b is better.
+    """What `p.compare("a", "b")` gives: every difference is b less a.
+
+    Above 0 means that b is better; of FN rate, ECE and log loss, of which 0 is best, that a is.
 
     Attributes
     ----------
@@ -44,7 +47,10 @@ class Comparison:
 
     @property
     def per_class(self) -> pl.DataFrame:
-        """One row a class: each score of a and of b, and the difference; most changed first."""
+        """One row a class: each score of a and of b, and the difference; most changed first.
+
+        Without `class_aware` the first row is "all classes", and the classes have a recall alone.
+        """
         rates = [c for c in _RATES if c in self.a.per_class.columns]
         left = self.a.per_class.select(CLASS_NAME, "labels", *rates)
         right = self.b.per_class.select(CLASS_NAME, pl.col("labels").alias("labels_b"), *rates)
@@ -62,7 +68,8 @@ class Comparison:
                 )
             ),
         )
-        return shown.sort(pl.col(f"{rates[0]}_difference").abs(), descending=True, nulls_last=True)
+        change = [pl.col(f"{c}_difference").abs() for c in (rates[0], "recall")]
+        return shown.sort(*change, descending=True, nulls_last=True)
 
     # -- labels -----------------------------------------------------------------------------
 
@@ -115,13 +122,15 @@ class Comparison:
     def __repr__(self) -> str:
         p = self.p_value
         table = self.summary
-        width = max(len(m) for m in table["metric"])
-        lines = [f"a = {self.a.run!r}, b = {self.b.run!r} on {len(self.a.view):,} images"]
+        width = max(len(marked(m)) for m in table["metric"])
+        lines = [
+            f"a = {self.a.run!r}, b = {self.b.run!r} on {len(self.a.view):,} images",
+            "  (a, b, and b less a: above 0 b is better; where 0 is best, a)",
+        ]
         for metric, a, b, change in table.iter_rows():
             cells = ["–" if v is None else f"{v:.3f}" for v in (a, b)]
-            lines.append(
-                f"  {metric:<{width}}  {cells[0]:>6}  {cells[1]:>6}  {'–' if change is None else f'{change:+.3f}'}"
-            )
+            more = "–" if change is None else f"{change:+.3f}"
+            lines.append(f"  {marked(metric):<{width}}  {cells[0]:>6}  {cells[1]:>6}  {more}")
         lines.append(
             f"  labels found by both {len(self.both):,}, only by a {len(self.only_a):,}, "
             f"only by b {len(self.only_b):,}, by neither {len(self.neither):,}"

@@ -10,10 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .schema import (
-    ORDINAL,
-    prediction_level,
-)
+from .errors import unknown
+from .schema import ORDINAL, prediction_level
 from .view import View
 
 if TYPE_CHECKING:
@@ -40,8 +38,21 @@ class Confusion(pl.DataFrame):
         return found
 
 
+LOW = ("FN rate", "ECE", "log loss")
+"""Scores of which 0 is best; of all others 1 is."""
+
+
+def marked(metric: str) -> str:
+    """Return a score's name as it is shown: with its direction where that is not the usual one."""
+    return f"{metric} (0 is best)" if metric in LOW else metric
+
+
 class Evaluation:
-    """How a run compares with the labels. All shares go from 0 (worst) to 1 (best).
+    """How a run compares with the labels.
+
+    Scores go from 0 (worst) to 1 (best), but for three of which 0 is best: the share of labels missed (FN rate),
+    the calibration error (ECE) and log loss. Labels that were skipped when they were added (`p.problems` lists
+    them) are not seen; COCO's tools count them as missed.
 
     Attributes
     ----------
@@ -54,7 +65,8 @@ class Evaluation:
     per_class : pl.DataFrame
         One row a class.
     curves : pl.DataFrame
-        `class_name` (null: all classes together), `iou`, `confidence`, `precision`, `recall`, `f1`.
+        `class_name` (null: all classes together), `iou`, `confidence`, `precision`, `recall`, `f1`. They are
+        of all predictions, whatever confidence was evaluated.
     best : pl.DataFrame
         The row of `curves` with the highest F1 of each class.
     confusion : Confusion
@@ -87,14 +99,20 @@ class Evaluation:
 
     @property
     def best(self) -> pl.DataFrame:
-        """The confidence with the highest F1 of each class; null is all classes together."""
+        """The confidence with the highest F1 of each class; null is all classes together.
+
+        Of all predictions: the `confidence` that was evaluated leaves none out.
+        """
         from .evaluation.curves import best
 
         return best(self.curves)
 
     @property
     def curves(self) -> pl.DataFrame:
-        """Precision, recall and F1 by confidence, one row a distinct confidence."""
+        """Precision, recall and F1 by confidence, one row a distinct confidence.
+
+        Of all predictions: the `confidence` that was evaluated leaves none out.
+        """
         raise NotImplementedError
 
     @property
@@ -203,8 +221,9 @@ class Evaluation:
 
     def __repr__(self) -> str:
         lines = [f"Evaluation of {self.run!r} on {len(self.view):,} images: {self._what()}"]
-        width = max(len(name) for name, _ in self._scores())
-        for name, value in self._scores():
+        scores = [(marked(name), value) for name, value in self._scores()]
+        width = max(len(name) for name, _ in scores)
+        for name, value in scores:
             lines.append(f"  {name:<{width}}  {'–' if value is None else f'{value:.3f}'}")
         return "\n".join([*lines, f"  ({self._note()})"])
 
@@ -212,17 +231,7 @@ class Evaluation:
         raise NotImplementedError
 
     def _note(self) -> str:
-        return "1 is best, – where there is nothing to find"
-
-
-def rates(tp: int, fp: int, fn: int) -> dict[str, float | None]:
-    """Return precision, recall, F1 and FN rate = FN / (TP + FN); None where there is nothing to divide by."""
-    return {
-        "precision": tp / (tp + fp) if tp + fp else None,
-        "recall": tp / (tp + fn) if tp + fn else None,
-        "F1": 2 * tp / (2 * tp + fp + fn) if tp + fn else None,
-        "FN rate": fn / (tp + fn) if tp + fn else None,
-    }
+        return "1 is best unless marked, – where there is nothing to find"
 
 
 def codes_of(names: pl.Series, codes: dict[str, int]) -> I64:
@@ -242,11 +251,24 @@ def gathered(values: pl.Series, rows: I64) -> pl.Series:
 
 
 def unlike(names: Sequence[str]) -> list[str]:
-    """Return names that differ from each other and from the first column's."""
+    """Return names that differ from each other and from the first column's, `label`; `_` is added where needed."""
     out: list[str] = []
     for name in names:
         text = name
-        while text == "label" or text in out:
+        while text == "label" or text in out or (text != name and text in names):
             text += "_"
         out.append(text)
     return out
+
+
+def place_of(name: str, shown: Sequence[str], classes: Sequence[str]) -> int:
+    """Return the place of a row or column of the confusion matrix, by the name shown or by the class's own.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    for names in (shown, classes):
+        if name in names:
+            return names.index(name)
+    raise unknown("class", str(name), shown)

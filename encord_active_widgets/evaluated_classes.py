@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .errors import InputError, unknown
-from .evaluated import Confusion, Evaluation, codes_of, gathered, named, rates, unlike
+from .errors import InputError
+from .evaluated import Confusion, Evaluation, codes_of, gathered, named, place_of, unlike
+from .evaluation.curves import rates
 from .levels import Level
 from .schema import (
     CLASS_NAME,
@@ -85,8 +86,8 @@ class ClassificationEvaluation(Evaluation):
             ("macro precision", macro("precision")),
             ("macro recall", macro("recall")),
             ("macro F1", macro("f1")),
-            ("log loss (0 is best)", self.log_loss),
-            ("ECE (0 is best)", self.ece),
+            ("log loss", self.log_loss),
+            ("ECE", self.ece),
         ]
 
     @property
@@ -128,7 +129,7 @@ class ClassificationEvaluation(Evaluation):
 
     @cached_property
     def curves(self) -> pl.DataFrame:
-        """Precision, recall and F1 by confidence."""
+        """Precision, recall and F1 by confidence; `confidence=` of the evaluation leaves none out."""
         from .evaluation.curves import curves
 
         totals = np.bincount(self._truth, minlength=len(self.classes))
@@ -146,14 +147,17 @@ class ClassificationEvaluation(Evaluation):
         if iou is not None:
             raise InputError("Classes of images have no IoU.", "Give confidence= only.")
         rows, columns = self._cells(self.confidence if confidence is None else confidence)[:2]
-        names = [*self.classes, NO_PREDICTION]
+        names = self._axis
         counts = confusion_table(rows, columns, len(names), len(names))
-        shown = names if counts[:, -1].any() else list(self.classes)
-        table = Confusion(
-            pl.DataFrame({"label": self.classes, **{n: counts[:-1, i] for i, n in enumerate(unlike(shown))}})
-        )
+        shown = names if counts[:, -1].any() else names[:-1]
+        table = Confusion(pl.DataFrame({"label": names[:-1], **{n: counts[:-1, i] for i, n in enumerate(shown)}}))
         table._make = self._confusion
         return table
+
+    @property
+    def _axis(self) -> list[str]:
+        """The names of the columns of the confusion matrix; those of the rows but the last."""
+        return unlike([*self.classes, NO_PREDICTION])
 
     def _cells(self, confidence: float) -> tuple[I64, I64, I64, I64]:
         chosen = np.flatnonzero(self._sure >= confidence)
@@ -167,13 +171,10 @@ class ClassificationEvaluation(Evaluation):
 
     def cell(self, label: str, prediction: str) -> View:
         """Return the predictions behind a cell of the confusion matrix, or the labels without one."""
-        names = [*self.classes, NO_PREDICTION]
-        for name in (label, prediction):
-            if name not in names:
-                raise unknown("class", name, names)
+        row, column = (place_of(name, self._axis, self.classes) for name in (label, prediction))
         rows, columns, chosen, missed = self._cells(self.confidence)
-        hit = (rows == names.index(label)) & (columns == names.index(prediction))
-        if prediction == NO_PREDICTION:
+        hit = (rows == row) & (columns == column)
+        if column == len(self.classes):
             return View(self._project, CLASSIFICATION).at(self._rows[1][missed[hit[chosen.size :]]])
         return View(self._project, prediction_level(self.run)).at(self._rows[0][chosen[hit[: chosen.size]]])
 

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .errors import InputError, unknown
-from .evaluated import Confusion, Evaluation, gathered, named, rates, unlike
+from .errors import InputError
+from .evaluated import Confusion, Evaluation, gathered, named, place_of, unlike
+from .evaluation.curves import rates
 from .levels import Level
 from .schema import (
     CLASS_NAME,
@@ -34,10 +35,16 @@ Flags = NDArray[np.bool_]
 
 _HALF = 0.5
 _THREE_QUARTERS = 0.75
+_COMPARED = {"box": "boxes", "mask": "masks", "keypoints": "keypoints"}
 
 
 class DetectionEvaluation(Evaluation):
-    """Objects: matched by IoU, scored as COCO does."""
+    """Objects: matched by IoU, scored as COCO does; keypoints by OKS (`evaluation.keypoints`), which `iou` then means.
+
+    By OKS labels without keypoints count neither as found nor as missed.
+
+    Where only predictions have keypoints, or some, keypoints are compared by their boxes, not by OKS.
+    """
 
     kind = "detection"
 
@@ -50,8 +57,11 @@ class DetectionEvaluation(Evaluation):
         rows: tuple[I64, I64],
         found: Detection,
         confidence: float,
+        *,
+        flattened: bool = False,
     ) -> None:
         super().__init__(project, run, view)
+        self._flattened = flattened
         self._levels, self._rows, self.found = levels, rows, found
         self.confidence = confidence
         self.iou = found.thresholds[0]
@@ -61,56 +71,49 @@ class DetectionEvaluation(Evaluation):
     def _what(self) -> str:
         n, m = len(self.found.predictions.item), len(self.found.labels.item)
         return (
-            f"{n:,} predictions, {m:,} labels, {len(self.classes)} classes, compared as {self.found.shape}es".replace(
-                "maskes", "masks"
-            )
+            f"{n:,} predictions, {m:,} labels, {len(self.classes)} classes, compared as {_COMPARED[self.found.shape]}"
         )
 
     def _note(self) -> str:
         sure = f", confidence of at least {self.confidence:g}" if self.confidence else ""
-        return f"{super()._note()}; precision, recall and F1 at IoU {self.iou:g}{sure}"
+        measure = "OKS" if self.found.shape == "keypoints" else "IoU"
+        warning = "; keypoints are compared by their boxes, not by OKS" if self._flattened else ""
+        return f"{super()._note()}; precision, recall and F1 at {measure} {self.iou:g}{sure}{warning}"
 
     # -- scores -----------------------------------------------------------------------------
 
     @property
     def map(self) -> float | None:
         """Mean average precision over classes and IoU thresholds."""
-        return self._ap()
+        from .evaluation.by_class import precision
 
-    def _ap(self, *, t: int | None = None, area: int = 0, k: int | None = None) -> float | None:
-        from .evaluation.average_precision import mean
-
-        values = self.found.scores.precision[:, :, :, area, -1]
-        values = values if t is None else values[t : t + 1]
-        return mean(values if k is None else values[:, :, k])
-
-    def _ar(self, *, area: int = 0, limit: int = -1, k: int | None = None) -> float | None:
-        from .evaluation.average_precision import mean
-
-        values = self.found.scores.recall[:, :, area, limit]
-        return mean(values if k is None else values[:, k])
+        return precision(self.found.scores)
 
     def _scores(self) -> list[tuple[str, float | None]]:
         from .evaluation.average_precision import AREAS, COCO_THRESHOLDS
+        from .evaluation.by_class import precision, recall
 
-        t = self.thresholds
+        scores, t = self.found.scores, self.thresholds
         usual = t == COCO_THRESHOLDS
         name = "mAP@[.5:.95]" if usual else f"mAP@{t[0]:g}" if len(t) == 1 else f"mAP@[{t[0]:g}:{t[-1]:g}]"
-        out: list[tuple[str, float | None]] = [(name, self._ap())]
+        out: list[tuple[str, float | None]] = [(name, precision(scores))]
         if len(t) > 1:
             out += [
-                (f"mAP@{v:.3g}".replace("0.", "."), self._ap(t=i))
+                (f"mAP@{v:.3g}".replace("0.", "."), precision(scores, t=i))
                 for i, v in enumerate(t)
                 if v in (_HALF, _THREE_QUARTERS)
             ]
-        out += [(f"mAP {a}", self._ap(area=i)) for i, a in enumerate(AREAS) if i]
+        posed = self.found.shape == "keypoints"  # of these COCO has neither small ones nor lower limits
+        areas = [(i, a) for i, a in enumerate(AREAS) if i > posed]
+        out += [(f"mAP {a}", precision(scores, area=i)) for i, a in areas]
         most = self.found.max_detections
         limits = [min(n, most) for n in (1, 10)] + [most]
-        out += [(f"AR@{n}", self._ar(limit=i)) for i, n in enumerate(limits) if n not in limits[:i]]
-        out += [(f"AR {a}", self._ar(area=i)) for i, a in enumerate(AREAS) if i]
+        shown = {n: i for i, n in enumerate(limits) if not posed or n == most}
+        out += [(f"AR@{n}", recall(scores, limit=i)) for n, i in shown.items()]
+        out += [(f"AR {a}", recall(scores, area=i)) for i, a in areas]
         counts = self.counts
-        out += [(k, counts[k]) for k in ("precision", "recall", "F1", "FN rate")]
-        return [*out, ("ECE", self.ece)]
+        out += [(k, counts[k]) for k in ("precision", "recall", "F1")]
+        return [*out, ("FN rate", counts["FN rate"]), ("ECE", self.ece)]
 
     @cached_property
     def counts(self) -> dict[str, Any]:
@@ -124,39 +127,22 @@ class DetectionEvaluation(Evaluation):
 
     @property
     def per_class(self) -> pl.DataFrame:
-        """One row a class: `ap`, `ap50`, `ar`, `precision`, `recall`, `f1`, and counts of labels, TP, FP and FN."""
-        from .evaluation.outcomes import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
+        """One row a class: `ap`, `ap50`, `ar`, `precision`, `recall`, `f1`, and counts of labels, TP, FP and FN.
 
-        k = len(self.classes)
-        p, truth = self.found.predictions, self.found.labels
-        outcomes, missed = self._p_codes[0], self._l_codes[0]
-        tp = np.bincount(p.code[outcomes == TRUE_POSITIVE], minlength=k)
-        fp = np.bincount(p.code[outcomes == FALSE_POSITIVE], minlength=k)
-        fn = np.bincount(truth.code[missed == FALSE_NEGATIVE], minlength=k)
-        at50 = self.thresholds.index(_HALF) if _HALF in self.thresholds else None
-        shares = [rates(*counts) for counts in zip(tp.tolist(), fp.tolist(), fn.tolist(), strict=True)]
-        columns = {
-            CLASS_NAME: self.classes,
-            "ap": [self._ap(k=i) for i in range(k)],
-            "ap50": [None if at50 is None else self._ap(t=at50, k=i) for i in range(k)],
-            "ar": [self._ar(k=i) for i in range(k)],
-            "precision": [r["precision"] for r in shares],
-            "recall": [r["recall"] for r in shares],
-            "f1": [r["F1"] for r in shares],
-            "labels": np.bincount(truth.code[~truth.ignored], minlength=k),
-            "predictions": tp + fp,
-            "tp": tp,
-            "fp": fp,
-            "fn": fn,
-        }
-        floats = ("ap", "ap50", "ar", "precision", "recall", "f1")
-        return pl.DataFrame(columns, schema_overrides=dict.fromkeys(floats, pl.Float64)).filter(
-            (pl.col("labels") > 0) | (pl.col("predictions") > 0)
-        )
+        Without `class_aware` a prediction answers for no class: the first row is "all classes", and those of the
+        classes tell how many of their labels were found.
+        """
+        from .evaluation.by_class import each_class, whole_and_recalls
+
+        make = each_class if self.found.class_aware else whole_and_recalls
+        return make(self.found, self._p_codes[0], self._l_codes[0])
 
     @cached_property
     def curves(self) -> pl.DataFrame:
-        """Precision, recall and F1 by confidence at the first IoU threshold."""
+        """Precision, recall and F1 by confidence at the first IoU threshold; `confidence=` leaves none out.
+
+        Without `class_aware` all classes together alone.
+        """
         return self.curves_at(self.iou)
 
     def curves_at(self, iou: float) -> pl.DataFrame:
@@ -169,6 +155,7 @@ class DetectionEvaluation(Evaluation):
         p, truth = self.found.predictions, self.found.labels
         totals = np.bincount(truth.code[~truth.ignored], minlength=len(self.classes))
         table = curves(p.code[kept], p.confidence[kept], outcomes[kept] == TRUE_POSITIVE, totals, self.classes)
+        table = table if self.found.class_aware else table.filter(pl.col(CLASS_NAME).is_null())
         return table.insert_column(1, pl.lit(iou).alias("iou"))
 
     @cached_property
@@ -180,16 +167,23 @@ class DetectionEvaluation(Evaluation):
         return self._confusion()
 
     def _confusion(self, *, confidence: float | None = None, iou: float | None = None) -> Confusion:
-        from .evaluation.curves import BACKGROUND, confusion_table
+        from .evaluation.curves import confusion_table
 
         t = self._threshold(self.iou if iou is None else iou)
         rows, columns = self._cells(t, self.confidence if confidence is None else confidence)[:2]
-        names = [*self.classes, BACKGROUND]
+        names = self._axis
         counts = confusion_table(rows, columns, len(names), len(names))
-        frame = pl.DataFrame({"label": names, **{n: counts[:, i] for i, n in enumerate(unlike(names))}})
+        frame = pl.DataFrame({"label": names, **{n: counts[:, i] for i, n in enumerate(names)}})
         table = Confusion(frame)
         table._make = self._confusion
         return table
+
+    @property
+    def _axis(self) -> list[str]:
+        """The names of rows and columns of the confusion matrix."""
+        from .evaluation.curves import BACKGROUND
+
+        return unlike([*self.classes, BACKGROUND])
 
     def _cells(self, t: int, confidence: float) -> tuple[I64, I64, I64, I64]:
         """Return the row and column of every prediction that counts and of every label nothing was predicted for.
@@ -213,15 +207,10 @@ class DetectionEvaluation(Evaluation):
 
     def cell(self, label: str, prediction: str) -> View:
         """Return what is behind a cell of the confusion matrix: predictions, or labels where nothing was predicted."""
-        from .evaluation.curves import BACKGROUND
-
-        names = [*self.classes, BACKGROUND]
-        for name in (label, prediction):
-            if name not in names:
-                raise unknown("class", name, names)
+        row, column = (place_of(name, self._axis, self.classes) for name in (label, prediction))
         rows, columns, chosen, missed = self._cells(self._threshold(self.iou), self.confidence)
-        hit = (rows == names.index(label)) & (columns == names.index(prediction))
-        if prediction == BACKGROUND:
+        hit = (rows == row) & (columns == column)
+        if column == len(self.classes):
             return View(self._project, OBJECT).at(self._rows[1][missed[hit[chosen.size :]]])
         return View(self._project, prediction_level(self.run)).at(self._rows[0][chosen[hit[: chosen.size]]])
 
@@ -303,9 +292,7 @@ class DetectionEvaluation(Evaluation):
     @property
     def _label_classes(self) -> pl.Series:
         """The class of the label in the same place, `background` where there is none, null where none counts."""
-        from .evaluation.curves import BACKGROUND
-
-        names = pl.Series([*self.classes, BACKGROUND, None], dtype=pl.String)
+        names = pl.Series([*self.classes, self._axis[-1], None], dtype=pl.String)
         codes = self.label_codes(0)
         codes[self.found.predictions.confidence < self.confidence] = len(self.classes) + 1
         return names.gather(pl.Series(codes.astype(np.uint32)))

@@ -40,6 +40,25 @@ class _Question:
     values: F64
     """(rows, metrics)."""
 
+    @property
+    def whose(self) -> str:
+        """Whose metrics they are, besides the image's."""
+        return LABEL if self.target == "recall" else PREDICTION
+
+    @property
+    def verdict(self) -> str:
+        """What there is to say where all rows have the same outcome."""
+        if np.ptp(self.outcome) > 0:
+            return ""
+        n, good = self.rows.size, self.outcome[0] > 0
+        if self.target == "localisation":
+            said = f"all {n:,} right predictions have IoU {self.outcome[0]:.3g}"
+        elif self.target == "recall":
+            said = f"all {n:,} labels were {'found' if good else 'missed'}"
+        else:
+            said = f"all {n:,} predictions are {'right' if good else 'wrong'}"
+        return f": {said}, so nothing can explain a difference"
+
 
 class Explanation:
     """What `evaluation.explain()` gives.
@@ -47,12 +66,12 @@ class Explanation:
     Attributes
     ----------
     df : pl.DataFrame
-        A row a target and metric, the most telling first: `target` (precision: is the prediction right?
-        recall: was the label found? localisation: the IoU of right predictions), `of` (image, prediction,
-        label), `metric`, `score` (share of the outcome's entropy that the metric explains beyond chance, 0
-        to 1), `correlation` (Spearman's, -1 to 1: above 0, high values go with success), `p_value`
-        (two-sided, corrected for the number of questions by Benjamini and Hochberg), `rows`; with
-        `by_class=True` also `class_name`, null for all classes together.
+        A row a target and metric that is not constant, the most telling first: `target` (precision: is the
+        prediction right? recall: was the label found? localisation: the IoU of right predictions), `of`
+        (image, prediction, label), `metric`, `score` (share of the outcome's entropy that the metric explains
+        beyond chance, 0 to 1; null where all outcomes are the same), `correlation` (Spearman's, -1 to 1: above
+        0, high values go with success), `p_value` (two-sided, corrected for the number of questions by Benjamini
+        and Hochberg), `rows`; with `by_class=True` also `class_name`, null for all classes together.
     """
 
     def __init__(self, evaluation: Evaluation, questions: Sequence[_Question], df: pl.DataFrame) -> None:
@@ -149,9 +168,14 @@ class Explanation:
         self, metric: str, target: str | None, of: str | None, class_name: str | None
     ) -> tuple[_Question, F64, NDArray[np.integer]]:
         question = self._question(target)
+        if of is not None and of not in (IMAGE, question.whose):
+            raise InputError(
+                f'of="{of!s:.80}" has no metrics here.', f'Give of="{IMAGE}" or of="{question.whose}" for this target.'
+            )
         places = [i for i, (whose, name) in enumerate(question.metrics) if name == metric and of in (None, whose)]
         if not places:
-            raise unknown("metric", metric, [name for _, name in question.metrics])
+            known = [name for whose, name in question.metrics if of in (None, whose)]
+            raise unknown("metric" if of is None else f"metric of the {of}", metric, known)
         rows = np.arange(question.rows.size)
         if class_name is not None:
             rows = rows[(question.classes == class_name).fill_null(value=False).to_numpy()]
@@ -162,7 +186,9 @@ class Explanation:
     def __repr__(self) -> str:
         lines = [f"What goes with failure of {self._evaluation.run!r} (share of the outcome explained, 0 to 1):"]
         for target in self._questions:
-            lines.append(f"  {target}")
+            lines.append(f"  {target}{self._questions[target].verdict}")
+            if self._questions[target].verdict:
+                continue
             for row in self.top(target, _SHOWN).iter_rows(named=True):
                 score = "–" if row["score"] is None else f"{row['score']:.3f}"
                 way = "–" if row["correlation"] is None else f"{row['correlation']:+.2f}"
@@ -195,7 +221,7 @@ def explain(evaluation: Evaluation, *, by_class: bool = False) -> Explanation:
                 rows = np.flatnonzero((question.classes == name).fill_null(value=False).to_numpy())
                 if rows.size >= _LEAST_ROWS:
                     frames.append(_answer(question, rows, name, by_class=True))
-    table = pl.concat([f for f in frames if f.height])
+    table = pl.concat(frames)
     from .evaluation.statistics import benjamini_hochberg
 
     p = table["p_value"].fill_null(float("nan")).to_numpy()
@@ -210,19 +236,29 @@ def _answer(question: _Question, rows: NDArray[np.integer], name: str | None, *,
     from .evaluation.statistics import rank_correlation
 
     values, outcome = question.values[rows], question.outcome[rows]
+    told = _varied(values)
+    values, metrics = values[:, told], [key for key, kept in zip(question.metrics, told, strict=True) if kept]
     found = association(values, outcome.astype(np.int64) if question.target != "localisation" else outcome)
     correlation, p = rank_correlation(values, outcome)
     columns: dict[str, Any] = {
-        "target": [question.target] * len(question.metrics),
-        **({CLASS_NAME: pl.Series([name] * len(question.metrics), dtype=pl.String)} if by_class else {}),
-        "of": [whose for whose, _ in question.metrics],
-        "metric": [metric for _, metric in question.metrics],
+        "target": [question.target] * len(metrics),
+        **({CLASS_NAME: pl.Series([name] * len(metrics), dtype=pl.String)} if by_class else {}),
+        "of": [whose for whose, _ in metrics],
+        "metric": [metric for _, metric in metrics],
         "score": found.score,
         "correlation": correlation,
         "p_value": p,
         "rows": found.rows,
     }
     return pl.DataFrame(columns).with_columns(pl.col("score", "correlation", "p_value").fill_nan(None))
+
+
+def _varied(values: F64) -> NDArray[np.bool_]:
+    """Tell which columns have more than one finite value: a constant cannot tell outcomes apart."""
+    finite = np.isfinite(values)
+    low, high = (f(np.where(finite, values, e), 0) for f, e in ((np.min, np.inf), (np.max, -np.inf)))
+    varied: NDArray[np.bool_] = high > low
+    return varied
 
 
 def _questions(evaluation: Evaluation) -> list[_Question]:

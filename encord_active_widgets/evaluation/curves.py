@@ -101,3 +101,13 @@ def calibration(confidence: F64, right: Flags, bins: int = BINS) -> tuple[pl.Dat
         "bin_low": edges[:-1], "bin_high": edges[1:], CONFIDENCE: mean, "accuracy": accuracy, "count": count,
     }  # fmt: skip
     return pl.DataFrame(columns).with_columns(pl.col(CONFIDENCE, "accuracy").fill_nan(None)), ece
+
+
+def rates(tp: int, fp: int, fn: int) -> dict[str, float | None]:
+    """Return precision, recall, F1 and FN rate = FN / (TP + FN); None where there is nothing to divide by."""
+    return {
+        "precision": tp / (tp + fp) if tp + fp else None,
+        "recall": tp / (tp + fn) if tp + fn else None,
+        "F1": 2 * tp / (2 * tp + fp + fn) if tp + fn else None,
+        "FN rate": fn / (tp + fn) if tp + fn else None,
+    }

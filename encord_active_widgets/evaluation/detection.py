@@ -5,20 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..schema import CLASS_NAME, CONFIDENCE, EXTRA, KIND_MASK, KIND_POINT, KIND_POLYGON, KIND_POLYLINE, KIND_ROTATED_BOX
+from ..schema import (
+    CLASS_NAME,
+    CONFIDENCE,
+    EXTRA,
+    KIND_KEYPOINTS,
+    KIND_MASK,
+    KIND_POINT,
+    KIND_POLYGON,
+    KIND_POLYLINE,
+    KIND_ROTATED_BOX,
+)
 from .average_precision import Masks, Scores, coco_scores
-from .matching import Boxes, Matches, Pairs, match, pair
+from .matching import Boxes, Matches, Pairs, by_item, match, pair
+
+if TYPE_CHECKING:
+    from .keypoints import Keypoints
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-BOX, MASK = "box", "mask"
-SHAPES = (BOX, MASK)
+BOX, MASK, KEYPOINTS = "box", "mask", "keypoints"
+SHAPES = (BOX, MASK, KEYPOINTS)
 _FLAT = (KIND_POINT, KIND_POLYLINE)
 
 
@@ -54,17 +68,24 @@ class Detection:
     max_detections: int
 
 
-def usable(labels: pl.DataFrame) -> pl.Series:
+def usable(frame: pl.DataFrame, shape: str) -> pl.Series:
     """Tell which rows have an area that can be found: not points, lines, or boxes without sides."""
-    return labels.select(
-        ~pl.col("kind").is_in(_FLAT) & (pl.col("w").fill_null(0) > 0) & (pl.col("h").fill_null(0) > 0)
-        | (pl.col("kind") == KIND_MASK)
-    ).to_series()
+    there = ~pl.col("kind").is_in(_FLAT) & (pl.col("w").fill_null(0) > 0) & (pl.col("h").fill_null(0) > 0)
+    whole = (KIND_MASK, KIND_KEYPOINTS) if shape == KEYPOINTS else (KIND_MASK,)
+    return frame.select(there | pl.col("kind").is_in(whole)).to_series()
 
 
-def best_shape(predictions: pl.DataFrame) -> str:
-    """Choose what to compare: masks where every prediction has one."""
-    kinds = set(predictions["kind"].unique().to_list())
+def best_shape(predictions: pl.Series, labels: pl.Series) -> str:
+    """Choose by their kinds what to compare: masks where all predictions have them, keypoints where labels have, too.
+
+    Parameters
+    ----------
+    predictions, labels : pl.Series of String
+        `kind`.
+    """
+    kinds = set(predictions.unique().to_list())
+    if kinds == {KIND_KEYPOINTS} and (labels == KIND_KEYPOINTS).any():
+        return KEYPOINTS
     return MASK if kinds and kinds <= {KIND_MASK, KIND_POLYGON} else BOX
 
 
@@ -78,6 +99,7 @@ def detect(
     shape: str,
     class_aware: bool = True,
     max_detections: int = 100,
+    sigmas: Sequence[float] | None = None,
 ) -> Detection:
     """Match and score.
 
@@ -92,9 +114,11 @@ def detect(
         All classes.
     thresholds : sequence of float
         IoU.
-    shape : {"box", "mask"}
+    shape : {"box", "mask", "keypoints"}
     class_aware : bool
     max_detections : int
+    sigmas : sequence of float, optional
+        Of keypoints.
     """
     found, truth = _boxes(predictions, classes), _boxes(labels, classes, are_labels=True)
     areas = _stated_areas(labels)
@@ -109,9 +133,21 @@ def detect(
         areas = np.where(np.isnan(areas), mask_areas(list(drawn.labels)), areas)
     else:
         areas = np.where(np.isnan(areas), truth.box[:, 2] * truth.box[:, 3], areas)
+    posed: Keypoints | None = None
+    if shape == KEYPOINTS:
+        from .keypoints import keypoints
+
+        posed = keypoints(predictions, labels, areas, sigmas)
+        nothing = (_stated(labels, "num_keypoints") == 0) | ~posed.labels.marked.any(axis=1)
+        truth = truth._replace(ignored=truth.crowd | nothing)
 
     def pairs_and_matches() -> tuple[Pairs, Matches]:
-        if drawn is not None or turned:
+        orders = by_item(found, truth, len(sizes), by_class=not class_aware and posed is None)
+        if posed is not None:
+            from .keypoints import pair_keypoints
+
+            pairs = pair_keypoints(posed, truth, orders)
+        elif drawn is not None or turned:
             from .shapes import mask_frame, pair_shapes
 
             frames = (
@@ -119,9 +155,9 @@ def detect(
                 if drawn is not None
                 else (_as_boxes(predictions), _as_boxes(labels))
             )
-            pairs = pair_shapes(*frames, found, truth, len(sizes))
+            pairs = pair_shapes(*frames, truth, orders)
         else:
-            pairs = pair(found, truth, len(sizes))
+            pairs = pair(found, truth, orders)
         limits = np.asarray(thresholds, np.float64)
         return pairs, match(found, truth, pairs, limits, class_aware=class_aware, max_detections=max_detections)
 
@@ -138,6 +174,7 @@ def detect(
             class_aware=class_aware,
             masks=drawn,
             angles=(_angles(predictions), _angles(labels)) if turned else None,
+            keypoints=posed,
         )
         pairs, matches = matching.result()
     return Detection(
@@ -150,14 +187,15 @@ def _boxes(frame: pl.DataFrame, classes: Sequence[str], *, are_labels: bool = Fa
     codes = (
         frame[CLASS_NAME].fill_null("").replace_strict(list(classes), list(range(len(classes))), return_dtype=pl.Int64)
     )
-    ignored = _stated(frame, "iscrowd") == 1 if are_labels else np.zeros(n, np.bool_)
+    crowd = np.ascontiguousarray(_stated(frame, "iscrowd") == 1 if are_labels else np.zeros(n, np.bool_))
     confidence = np.zeros(n) if are_labels else frame[CONFIDENCE].fill_null(1.0).to_numpy()
     box = frame.select(pl.col(c).cast(pl.Float64) for c in "xywh").fill_null(0.0).to_numpy()
     return Boxes(
         frame["item"].cast(pl.Int64).to_numpy(),
         codes.to_numpy(),
         np.ascontiguousarray(box),
-        np.ascontiguousarray(ignored),
+        crowd,
+        crowd,
         np.ascontiguousarray(confidence, np.float64),
     )
 

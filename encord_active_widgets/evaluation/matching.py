@@ -2,9 +2,10 @@
 
 An image's predictions take labels in the order of their confidence. At a threshold t each prediction takes, of the
 labels of its class that are still free, the one with the highest IoU, if that is at least t; labels that are to be
-ignored (crowds) are taken only where no other label is, and by any number of predictions. This is the matching of
-`COCOeval.evaluateImg` (pycocotools, area range "all"), which a test holds it to. A lower confidence never changes what
-a higher one took, so a cut at any confidence needs no new matching.
+ignored are taken only where no other label is, and crowds by any number of predictions. This is the matching of
+`COCOeval.evaluateImg` (pycocotools, area range "all"), which a test holds it to. Of predictions with the same
+confidence the one of the earlier row comes first. A lower confidence never changes what a higher one took, so a cut at
+any confidence needs no new matching. IoU stands for OKS where keypoints are compared.
 
 A second matching takes no notice of classes: it fills the confusion matrix.
 
@@ -25,6 +26,9 @@ I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
+Orders = tuple[I64, I64, I64, I64]
+"""Of predictions and labels by image, and where each image begins in both: the first fields of `Pairs`."""
+
 NOBODY = -1
 NEARLY_ONE = 1 - 1e-10
 """Thresholds above this are lowered to it, as pycocotools does."""
@@ -44,7 +48,9 @@ class Boxes(NamedTuple):
     box : (n, 4) float64
         x, y, w, h in pixels.
     ignored : (n,) bool
-        Labels that count neither as found nor as missed: crowds.
+        Labels that count neither as found nor as missed: crowds, and people without keypoints.
+    crowd : (n,) bool
+        Those of them that any number of predictions may take.
     confidence : (n,) float64
         Of predictions.
     """
@@ -53,6 +59,7 @@ class Boxes(NamedTuple):
     code: I64
     box: F64
     ignored: Flags
+    crowd: Flags
     confidence: F64
 
 
@@ -113,22 +120,24 @@ class Matches(NamedTuple):
     other_label: I32
 
 
-def pair(predictions: Boxes, labels: Boxes, n_items: int) -> Pairs:
+def pair(predictions: Boxes, labels: Boxes, orders: Orders) -> Pairs:
     """Return the IoU of the boxes of all predictions with those of all labels of the same image.
 
     With an ignored label it is the share of the prediction that the label covers, as in COCO.
     """
-    orders = by_item(predictions, labels, n_items)
-    iou_starts = _table_starts(orders[2], orders[3])
+    iou_starts = table_starts(orders[2], orders[3])
     iou = np.zeros(int(iou_starts[-1]))
     _box_tables(predictions.box, labels.box, labels.ignored, *orders, iou_starts, iou)
     return Pairs(*orders, iou_starts, iou)
 
 
-def by_item(predictions: Boxes, labels: Boxes, n_items: int) -> tuple[I64, I64, I64, I64]:
-    """Return predictions by image and falling confidence, labels by image, and where images begin in both."""
-    order = np.lexsort((-predictions.confidence, predictions.item))
-    label_order = np.argsort(labels.item, kind="stable")
+def by_item(predictions: Boxes, labels: Boxes, n_items: int, *, by_class: bool = False) -> Orders:
+    """Return predictions by image and falling confidence, labels by image, and where images begin in both.
+
+    Equal ones keep their order; with `by_class`, as COCO has it without classes, those of the lower code come first.
+    """
+    order = np.lexsort((*([predictions.code] if by_class else []), -predictions.confidence, predictions.item))
+    label_order = np.lexsort((*([labels.code] if by_class else []), labels.item))
     edges = np.arange(n_items + 1)
     return (
         order.astype(np.int64),
@@ -138,7 +147,8 @@ def by_item(predictions: Boxes, labels: Boxes, n_items: int) -> tuple[I64, I64, 
     )
 
 
-def _table_starts(prediction_starts: I64, label_starts: I64) -> I64:
+def table_starts(prediction_starts: I64, label_starts: I64) -> I64:
+    """Return where the table of each image begins."""
     sizes = np.diff(prediction_starts) * np.diff(label_starts)
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
@@ -184,7 +194,7 @@ def match(
         codes = (np.zeros(n, np.int64), np.zeros(m, np.int64))
     limits = np.minimum(np.asarray(thresholds, np.float64), NEARLY_ONE)
     match_all: Any = _match_all
-    match_all(*codes, labels.ignored, *pairs, limits, max_detections, found)
+    match_all(*codes, labels.ignored, labels.crowd, *pairs, limits, max_detections, found)
     return found
 
 
@@ -245,6 +255,7 @@ def _match_all(
     p_codes: I64,
     l_codes: I64,
     ignored: Flags,
+    crowd: Flags,
     p_order: I64,
     l_order: I64,
     p_starts: I64,
@@ -277,7 +288,7 @@ def _match_all(
                     near[count] = q
                     count += 1
             if count and out.rank[i] < most_detections:
-                _take(i, p_codes[i], l_codes, ignored, labels, near, count, table, limits, by, out)
+                _take(i, p_codes[i], l_codes, ignored, crowd, labels, near, count, table, limits, by, out)
 
 
 @exact_kernel
@@ -286,6 +297,7 @@ def _take(
     code: int,
     l_codes: I64,
     ignored: Flags,
+    crowd: Flags,
     labels: I64,
     near: I64,
     count: int,
@@ -297,20 +309,22 @@ def _take(
     """Let a prediction take a label at every threshold: of its class, and of any."""
     for t in range(limits.shape[0]):
         for which in range(2):
-            at, crowd = NOBODY, NOBODY
-            best, best_crowd = limits[t], limits[t]
+            at, spare = NOBODY, NOBODY
+            best, best_spare = limits[t], limits[t]
             for c in range(count):
                 q = near[c]
                 j = labels[q]
                 if which == 0 and l_codes[j] != code:
                     continue
+                if by[t, which, q] != NOBODY and not crowd[j]:
+                    continue
                 if ignored[j]:
-                    if table[q] >= best_crowd:
-                        best_crowd, crowd = table[q], q
-                elif by[t, which, q] == NOBODY and table[q] >= best:
+                    if table[q] >= best_spare:
+                        best_spare, spare = table[q], q
+                elif table[q] >= best:
                     best, at = table[q], q
             if at == NOBODY:
-                at = crowd
+                at = spare
             if at == NOBODY:
                 continue
             by[t, which, at] = i

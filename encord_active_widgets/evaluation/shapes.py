@@ -5,6 +5,7 @@ Import this module inside functions: it loads numba.
 
 from __future__ import annotations
 
+import logging
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,9 @@ from ..metrics import masks
 from ..metrics.geometry import BOX, CONVEX, KEYPOINTS, MASK, POLYGON, Shapes, shapes_of
 from ..metrics.overlap import _common_area
 from ..schema import KIND_MASK, KIND_POLYGON
-from .matching import Boxes, Pairs, _table_starts, by_item
+from .matching import Boxes, Orders, Pairs, table_starts
+
+log = logging.getLogger("encord_active_widgets")
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -32,7 +35,7 @@ def drawn(frame: pl.DataFrame, sizes: I64) -> list[Rle]:
     ----------
     frame : pl.DataFrame
         `item` and geometry. Polygons are drawn ring by ring and united, holes are cut out; what is
-        neither polygon nor mask of the image's size is drawn as its box.
+        neither polygon nor mask of the image's size is drawn as its box. A warning tells of masks of another size.
     sizes : (n, 2) int64
         Width and height of each item.
     """
@@ -41,12 +44,14 @@ def drawn(frame: pl.DataFrame, sizes: I64) -> list[Rle]:
     wanted = ("points", "rings", "holes", "rle", "mask_h", "mask_w")
     table = frame.with_columns(pl.lit(None).alias(c) for c in wanted if c not in frame.columns)
     out: list[Rle] = []
+    misfits = 0
     for row in table.select("item", "kind", "x", "y", "w", "h", *wanted).iter_rows(named=True):
         width, height = sizes[row["item"]].tolist()
         if row["kind"] == KIND_MASK and (row["mask_h"], row["mask_w"]) == (height, width):
             out.append({"size": [height, width], "counts": row["rle"]})
             continue
         if row["kind"] != KIND_POLYGON:
+            misfits += row["kind"] == KIND_MASK
             out.append(coco.fr_bbox([row[k] for k in "xywh"], height, width))
             continue
         points = row["points"]
@@ -60,6 +65,8 @@ def drawn(frame: pl.DataFrame, sizes: I64) -> list[Rle]:
             left = coco.decode(whole) & ~coco.decode(cut).astype(bool)
             whole = coco.encode(np.asfortranarray(left.astype(np.uint8)))
         out.append(whole)
+    if misfits:
+        log.warning("%d masks are not of the size of their image: their boxes are compared.", misfits)
     return out
 
 
@@ -81,14 +88,11 @@ def mask_frame(rles: list[Rle]) -> pl.DataFrame:
     return pl.DataFrame({"kind": kinds, "rle": _counts(rles), "mask_h": sides[:, 0], "mask_w": sides[:, 1]})
 
 
-def pair_shapes(
-    prediction_frame: pl.DataFrame, label_frame: pl.DataFrame, predictions: Boxes, labels: Boxes, n_items: int
-) -> Pairs:
+def pair_shapes(prediction_frame: pl.DataFrame, label_frame: pl.DataFrame, labels: Boxes, orders: Orders) -> Pairs:
     """Return the IoU of all predictions with all labels of the same image, whatever their shape."""
     frames = [prediction_frame, label_frame]
     shapes = shapes_of(pl.concat(frames, how="diagonal_relaxed"))
-    orders = by_item(predictions, labels, n_items)
-    starts = _table_starts(orders[2], orders[3])
+    starts = table_starts(orders[2], orders[3])
     iou = np.zeros(int(starts[-1]))
     _shape_tables(shapes, len(prediction_frame), labels.ignored, *orders, starts, iou)
     return Pairs(*orders, starts, iou)

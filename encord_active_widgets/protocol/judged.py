@@ -10,6 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..errors import EawError
+from ..evaluated import unlike
+from ..evaluation.curves import BACKGROUND
 from ..levels import Level
 from ..schema import CLASS_NAME, CONFIDENCE, OBJECT, ORDINAL, run_of
 from ..state import Snapshot
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 Bytes = NDArray[np.uint8]
 
-BACKGROUND = "background"
 OUTCOME_LEVELS = ("TP", "FP", "ignored")
 COLUMNS = ("outcome", "reason", "label_class", "iou")
 _CLASS_REASONS = ("class", "confidence")
@@ -93,6 +94,7 @@ class Judge:
             "thresholds": list(getattr(found, "thresholds", ())),
             "state": {"iou": self.state[0], "confidence": self.state[1]},
             "classes": classes,
+            "nothing": _nothing(found),
             "labels": [int(labels.get(c, 0)) for c in classes],
             "outcomes": list(OUTCOME_LEVELS),
             "reasons": list(self.reasons()),
@@ -114,7 +116,7 @@ class Judge:
         levels = {
             "outcome": (OUTCOME_LEVELS, verdict[0] & 3),
             "reason": (self.reasons(), (verdict[0] >> _REASON_SHIFT).astype(np.int64) - 1),
-            "label_class": ((*found.classes, BACKGROUND)[:MOST_LEVELS], label_class[0]),
+            "label_class": ((*found.classes, _nothing(found))[:MOST_LEVELS], label_class[0]),
         }
         out = {}
         for name, (names, codes) in levels.items():
@@ -178,7 +180,7 @@ class Judge:
         outcome = np.where(unsure, OUTCOME_LEVELS.index("ignored"), verdict[t] & 3)
         reasons = self.reasons()
         reason = np.where(unsure, reasons.index("confidence") + 1, verdict[t] >> _REASON_SHIFT)
-        names = pl.Series([*found.classes, BACKGROUND, None], dtype=pl.String)
+        names = pl.Series([*found.classes, _nothing(found), None], dtype=pl.String)
         places = np.where(unsure, len(found.classes) + 1, label_class[t]).astype(np.uint32)
         iou = np.full(level.n, np.nan, np.float32)
         if found.kind == "detection":
@@ -212,6 +214,11 @@ def _verdict(found: DetectionEvaluation | ClassificationEvaluation, t: int) -> t
     from ..evaluation.outcomes import of_predictions
 
     return *of_predictions(found.found, t), found.label_codes(t)  # type: ignore[union-attr]
+
+
+def _nothing(found: DetectionEvaluation | ClassificationEvaluation) -> str:
+    """Return the name of what is no class: `background`, told from a class of that name."""
+    return unlike([*found.classes, BACKGROUND])[-1]
 
 
 def _text(name: str, names: tuple[str | None, ...], codes: NDArray[np.integer]) -> pl.Series:

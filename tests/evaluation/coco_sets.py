@@ -66,7 +66,46 @@ def problems(draw):
     return {"images": images, "categories": categories, "annotations": annotations}, results
 
 
-def reference(truth, results, *, kind="bbox", class_aware=True):
+@st.composite
+def people(draw, most_predictions=3):
+    """People with keypoints: crowds, some without any, equal scores, one or two classes, any number of keypoints."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    k = draw(st.sampled_from([17, 17, 5]))
+    order = draw(st.permutations(range(draw(st.integers(1, 5)))))
+    images = [{"id": 3 * i + 1, "width": 300, "height": 300, "file_name": f"{i}.jpg"} for i in order]
+    categories = [{"id": 5 * i + 2, "name": f"c{i}"} for i in range(2)]
+    annotations, results = [], []
+    for i in range(draw(st.integers(1, 25))):
+        side, corner = np.exp(rng.uniform(2, 5, 2)), rng.uniform(0, 150, 2)
+        points = corner + rng.uniform(0, 1, (k, 2)) * side
+        marked = rng.integers(0, 3, k) * (rng.random() > 0.2)
+        image, category = images[rng.integers(len(images))]["id"], categories[rng.integers(2)]["id"]
+        annotations.append(
+            {
+                "id": i + 1,
+                "image_id": image,
+                "category_id": category,
+                "bbox": [*corner.tolist(), *side.tolist()],
+                "area": float(side.prod() * rng.uniform(0.3, 1)),
+                "iscrowd": int(rng.random() < 0.1),
+                "keypoints": np.column_stack([points, marked]).ravel().tolist(),
+                "num_keypoints": int((marked > 0).sum()),
+            }
+        )
+        for _ in range(rng.integers(0, most_predictions + 1)):
+            moved = points + rng.normal(0, rng.choice([0, 1, 3, 9]), points.shape)
+            results.append(
+                {
+                    "image_id": image,
+                    "category_id": category if rng.random() < 0.8 else categories[rng.integers(2)]["id"],
+                    "keypoints": np.column_stack([moved, np.ones(k)]).ravel().tolist(),
+                    "score": float(rng.integers(1, 6) / 5),
+                }
+            )
+    return {"images": images, "categories": categories, "annotations": annotations}, results
+
+
+def reference(truth, results, *, kind="bbox", class_aware=True, sigmas=None):
     """Evaluate by pycocotools."""
     with contextlib.redirect_stdout(io.StringIO()):
         gt = COCO()
@@ -80,9 +119,41 @@ def reference(truth, results, *, kind="bbox", class_aware=True):
             dt.createIndex()
         run = COCOeval(gt, dt, kind)
         run.params.useCats = int(class_aware)
+        if kind == "keypoints" and sigmas is not None:
+            run.params.kpt_oks_sigmas = np.array(sigmas)
         run.evaluate()
         run.accumulate()
     return run
+
+
+def our_people(truth, results, **options):
+    """Evaluate keypoints by our columns, images in the order of their ids."""
+    item = {image["id"]: i for i, image in enumerate(sorted(truth["images"], key=lambda image: image["id"]))}
+    name = {c["id"]: c["name"] for c in truth["categories"]}
+
+    def frame(rows, boxes, more):
+        triples = [np.reshape(r["keypoints"], (-1, 3)) for r in rows]
+        return pl.DataFrame(
+            {
+                "item": pl.Series([item[r["image_id"]] for r in rows], dtype=pl.Int64),
+                "class_name": pl.Series([name[r["category_id"]] for r in rows], dtype=pl.String),
+                "kind": pl.Series(["keypoints"] * len(rows), dtype=pl.String),
+                "points": pl.Series([t[:, :2].ravel().tolist() for t in triples], dtype=pl.List(pl.Float64)),
+                "visibility": pl.Series([t[:, 2].astype(int).tolist() for t in triples], dtype=pl.List(pl.UInt8)),
+                **{c: pl.Series([float(b[i]) for b in boxes], dtype=pl.Float64) for i, c in enumerate("xywh")},
+                **more,
+            }
+        )
+
+    kept = ("area", "iscrowd", "num_keypoints")
+    extra = pl.Series([json.dumps({k: a[k] for k in kept}) for a in truth["annotations"]], dtype=pl.String)
+    labels = frame(truth["annotations"], [a["bbox"] for a in truth["annotations"]], {"extra": extra})
+    confidence = pl.Series([r["score"] for r in results], dtype=pl.Float64)
+    predictions = frame(results, [[0, 0, 1, 1]] * len(results), {"confidence": confidence})
+    sizes = np.full((len(item), 2), 300)
+    classes = [c["name"] for c in truth["categories"]]
+    options = {"max_detections": 20, **options}
+    return detect(predictions, labels, sizes, classes, COCO_THRESHOLDS, shape="keypoints", **options)
 
 
 def ours(truth, results, *, class_aware=True, shape="box"):
@@ -107,3 +178,33 @@ def ours(truth, results, *, class_aware=True, shape="box"):
     predictions = frame(results, {"confidence": pl.Series([r["score"] for r in results], dtype=pl.Float64)})
     sizes = np.array([[i["width"], i["height"]] for i in truth["images"]])
     return detect(predictions, labels, sizes, classes, COCO_THRESHOLDS, shape=shape, class_aware=class_aware)
+
+
+def project(truth, results, home):
+    """Make a project of a problem without images, and add the results as the run "m"."""
+    import encord_active_widgets as ea
+
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "truth.json").write_text(json.dumps(truth))
+    p = ea.Project.from_coco(home / "truth.json", home, home / "p.eaw", read=False)
+    if results:
+        (home / "results.json").write_text(json.dumps(results))
+        p.add_predictions("m", home / "results.json")
+    return p
+
+
+def small(boxes, *, classes=("a", "b"), images=2):
+    """A problem of a few boxes: (image, class, x, y, w, h)."""
+    return {
+        "images": [{"id": i, "width": 200, "height": 200, "file_name": f"{i}.jpg"} for i in range(images)],
+        "categories": [{"id": i, "name": n} for i, n in enumerate(classes)],
+        "annotations": [
+            {"id": i + 1, "image_id": b[0], "category_id": classes.index(b[1]), "bbox": list(b[2:])}
+            for i, b in enumerate(boxes)
+        ],
+    }
+
+
+def answers(*rows, classes=("a", "b")):
+    """Results: (image, class, confidence, x, y, w, h)."""
+    return [{"image_id": r[0], "category_id": classes.index(r[1]), "score": r[2], "bbox": list(r[3:])} for r in rows]

@@ -63,6 +63,8 @@ export interface ModelSpec {
   thresholds: number[];
   state: ModelState;
   classes: string[];
+  /** What the place without a label or a prediction is called: no class has this name. */
+  nothing: string;
   /** Labels to find, by class. */
   labels: number[];
   outcomes: string[];

@@ -7,7 +7,6 @@ import { type CurvePoint, curveOf, matrixOf } from "../state/verdicts";
 import { hue } from "./palette";
 import { count, Select, useExplorer } from "./parts";
 
-const BACKGROUND = "background";
 /** Up to so many classes each cell says its count. */
 const MOST_WRITTEN = 12;
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [220, 160, 32, 28, 8, 10];
@@ -26,13 +25,13 @@ export function Evaluation(): JSX.Element | null {
 
 function Matrix(): JSX.Element {
   const { store, actions, explorer } = useExplorer();
-  const { classes, labels, kind } = store.spec.value.model!;
+  const { classes, labels, kind, nothing: unnamed } = store.spec.value.model!;
   const table = explorer.model.table.value;
   const { verdicts, confidence, hidden, dark } = store;
   const counts = useMemo(() => matrixOf(verdicts.value!, table, confidence.value, labels, hidden.value), [verdicts.value, table, confidence.value, labels, hidden.value]);
   const k = classes.length;
   const side = k + 1;
-  const nothing = kind === "detection" ? BACKGROUND : "no prediction";
+  const nothing = kind === "detection" ? unnamed : "no prediction";
   const rows = kind === "detection" ? side : k;
   const name = (i: number): string => classes[i] ?? nothing;
   const written = k <= MOST_WRITTEN;
