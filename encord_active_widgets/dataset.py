@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ class ImageDataset:
 
     - for `"class"`: the number of the row's class in `classes`, -1 where it has none;
     - for `"objects"`: a dict with `boxes` (k, 4) float32 x0, y0, x1, y1 in pixels, `labels` (k,)
-      int64, `item_id`, `label_ids`, and `points` (list of k flat float arrays or None).
+      int64, `item_id`, `label_ids`, `points` (list of k flat float arrays or None), `rings` and `holes`
+      (as in `p.objects.df`).
 
     The object holds addresses and arrays, no project: it can be sent to worker processes, and
     stays as it is when the project changes.
@@ -89,12 +91,20 @@ class ImageDataset:
         ------
         IndexError
             Beyond the last row.
+        InputError
+            A slice or a list.
         ImageError
             The image cannot be read.
         """
         from .images.address import read_bytes
         from .images.decode import decode
 
+        try:
+            index = operator.index(index)
+        except TypeError as error:
+            raise InputError(
+                f"A dataset gives one row at a time, not {index!r:.60}.", "Ask for one index, or cut the view before."
+            ) from error
         n = len(self)
         if not -n <= index < n:
             raise IndexError(f"{index} is beyond the {n} rows.")

@@ -7,7 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -78,7 +78,7 @@ def export(
     Raises
     ------
     InputError
-        An unknown way to place images, or a folder that holds something else.
+        An unknown way to place images, a folder that holds something else, or objects without a class.
     ProjectError
         With `verify`, what was written differs from what is here.
     """
@@ -93,8 +93,9 @@ def export(
     project = view.project
     if kind == "lists":
         return _lists(project, items, target)
+    _refuse_without_class(labels)
     target.parent.mkdir(parents=True, exist_ok=True)
-    items = items.with_columns(pl.Series("file_name", file_names(project, items[URI].to_list()), dtype=pl.String))
+    items = _placed(project, items, kind)
     if kind == "coco":
         from .formats.coco_writer import write_coco
 
@@ -102,7 +103,7 @@ def export(
             place_images(project, items, target.parent / "images", images)
         notes = write_coco(items, labels, target, list(project._folder.headers()), name=project.name)
     elif kind == "voc":
-        from .formats.voc import write_voc
+        from .formats.voc_writer import write_voc
 
         _nothing_else(
             target, "Annotations", {f"{PurePath(n).with_suffix('.xml')}" for n in items["file_name"]}, strict=False
@@ -111,7 +112,8 @@ def export(
             place_images(project, items, target / "JPEGImages", images)
         notes = list(write_voc(items, labels, target).notes)
     else:
-        notes = _yolo(project, items, labels, target, images, task)
+        notes, left_out = _yolo(project, items, labels, target, images, task)
+        labels = labels.filter(~pl.col(LABEL_ID).is_in(left_out))
     if kind == "coco" and images == "reference" and items[URI].str.contains("#pts=", literal=True).any():
         notes.append('frames of videos are no files: images="copy" writes them')
     if verify:
@@ -156,25 +158,59 @@ def contents(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
-def file_names(project: Project, uris: list[str]) -> list[str]:
-    """Return each image's name as its source calls it: relative to the image folder, and unlike all others."""
-    root = project._card.get("source", {}).get("images")
+def _refuse_without_class(labels: pl.DataFrame) -> None:
+    """Refuse objects without a class: no format of annotations can hold them.
+
+    Raises
+    ------
+    InputError
+        How many there are.
+    """
+    n = labels.filter(pl.col("kind") != KIND_CLASSIFICATION, pl.col(CLASS_NAME).is_null()).height
+    if n:
+        raise InputError(
+            f"{n:,} {'objects have' if n > 1 else 'object has'} no class.",
+            'Relabel them, or filter them out: p.objects.filter(pl.col("class_name").is_null()).relabel("…").',
+        )
+
+
+def _placed(project: Project, items: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """Add where images go: `file_name`, and for YOLO `split`, the folder it is in."""
+    split = pl.lit(None, dtype=pl.String)
+    if kind == "yolo":
+        from_yolo = any(h.get("format") == "yolo" for h in project._folder.headers())
+        columns = [c for c in (SPLIT, *([GROUP] if from_yolo else [])) if c in items.columns]
+        split = pl.coalesce(*(pl.col(c).cast(pl.String) for c in columns), pl.lit("train"))
+    items = items.with_columns(split.alias("split"))
+    names = file_names(project, items[URI].to_list(), items["split"].to_list())
+    return items.with_columns(pl.Series("file_name", names, dtype=pl.String))
+
+
+def file_names(project: Project, uris: list[str], folders: list[str | None]) -> list[str]:
+    """Return each image's name as its source calls it: relative to the image folder, and unlike others in `folders`."""
+    given = [project._card.get("source", {}).get("images"), *(f for h in project._folder.headers() for f in _listed(h))]
+    roots = sorted({f"{r.rstrip('/' + os.sep)}/" for r in given if isinstance(r, str) and r}, key=len, reverse=True)
     out: list[str] = []
-    taken: set[str] = set()
-    for uri in uris:
+    taken: set[tuple[str | None, str]] = set()
+    for uri, folder in zip(uris, folders, strict=True):
         path, mark, pts = uri.partition("#pts=")
-        name = PurePath(path).name
-        if isinstance(root, str) and path.startswith(root.rstrip("/\\") + "/"):
-            name = path[len(root.rstrip("/\\")) + 1 :]
+        root = next((r for r in roots if path.startswith(r)), None)
+        name = PurePath(path).name if root is None else path[len(root) :]
         if mark:
             name = f"{PurePath(name).with_suffix('')}_{pts}{_FRAME_SUFFIX}"
         base, n = name, 1
-        while name in taken:
+        while (folder, name) in taken:
             stem = PurePath(base)
             name, n = str(stem.with_name(f"{stem.stem}_{n}{stem.suffix}")), n + 1
-        taken.add(name)
+        taken.add((folder, name))
         out.append(name)
     return out
+
+
+def _listed(header: dict[str, Any]) -> list[Any]:
+    """Return the image folders that a header lists."""
+    folders = header.get("folders")
+    return folders if isinstance(folders, list) else []
 
 
 def place_images(project: Project, items: pl.DataFrame, folder: Path, mode: str) -> None:
@@ -210,33 +246,34 @@ def _write_bytes(address: str, target: Path) -> None:
 
 def _yolo(
     project: Project, items: pl.DataFrame, labels: pl.DataFrame, target: Path, images: str, task: str | None
-) -> list[str]:
-    from .formats.yolo import write_yolo
+) -> tuple[list[str], list[str]]:
+    """Write YOLO; return notes, and the ids of labels that are left out."""
+    from .formats.yolo_writer import write_yolo
 
     header = next((h for h in project._folder.headers() if h.get("format") == "yolo"), {})
     names = {int(k): str(v) for k, v in header.get("names", {}).items()}
     for name in class_list(project, OBJECT):  # of the whole project: a filter must not change the numbers
         if name not in names.values():
             names[max(names, default=-1) + 1] = name
-    column = SPLIT if SPLIT in items.columns else GROUP if header and GROUP in items.columns else None
-    split = pl.col(column).cast(pl.String) if column else pl.lit(None, dtype=pl.String)
-    placed = items.with_columns(split.alias("split"))
     objects = labels.filter(pl.col("kind") != KIND_CLASSIFICATION)
-    _nothing_else(target, "labels", {f"{s}/{PurePath(n).with_suffix('.txt')}" for s, n in _places(placed)})
-    _nothing_else(target, "images", {f"{s}/{n}" for s, n in _places(placed)})
+    places = list(items.select("split", "file_name").iter_rows())
+    _nothing_else(target, "labels", {f"{s}/{PurePath(n).with_suffix('.txt')}" for s, n in places})
+    _nothing_else(target, "images", {f"{s}/{n}" for s, n in places})
     result = write_yolo(
-        placed, objects, target, names=names, task=task or header.get("task"), kpt_shape=header.get("kpt_shape")
+        items,
+        objects,
+        target,
+        names=names,
+        task=task or header.get("task"),
+        kpt_shape=header.get("kpt_shape"),
+        extra=header.get("extra"),
     )
-    for key, part in placed.with_columns(pl.col("split").fill_null("train")).group_by("split"):
-        place_images(project, part, target / "images" / str(key[0]), "copy" if images == "copy" else "link")
+    for (split,), part in items.group_by("split"):
+        place_images(project, part, target / "images" / str(split), "copy" if images == "copy" else "link")
     notes = list(result.notes)
     if objects.height < labels.height:
         notes.append(f"{labels.height - objects.height:,} classes of whole images are not written")
-    return notes
-
-
-def _places(placed: pl.DataFrame) -> list[tuple[str, str]]:
-    return list(placed.select(pl.col("split").fill_null("train"), "file_name").iter_rows())
+    return notes, result.left_out
 
 
 def _nothing_else(target: Path, name: str, expected: set[str], *, strict: bool = True) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 
 from . import schema
 from .errors import EawError
+from .formats.shape_judging import misfit_masks
 from .formats.source import Fault, Source, refuse
 from .images.address import is_frame, read_bytes, video_of
 from .images.decode import probe
@@ -101,6 +102,9 @@ def ingest(
         faults += plan.gone()
     items = _frame(plan.rows, source.items if read else _with_sizes(source))
     faults += _odd_sizes(source, items)
+    if source.labels is not None:
+        source.labels, misfits = misfit_masks(source.labels, _unstated(source, items))
+        faults += misfits
     if strict:
         refuse(faults)
     fresh = items.filter(pl.col(REVISION) == 0).select(URI, ITEM_ID)
@@ -138,6 +142,12 @@ def _with_sizes(source: Source) -> pl.DataFrame:
         return source.items
     sizes = source.sizes.with_columns(pl.col("width", "height").cast(pl.Int32, strict=False))
     return source.items.join(sizes, on=URI, how="left", maintain_order="left")
+
+
+def _unstated(source: Source, items: pl.DataFrame) -> pl.DataFrame:
+    """Return the sizes of images whose source does not state them: the others are listed by `_odd_sizes`."""
+    sizes = items.select(URI, "width", "height")
+    return sizes if source.sizes is None else sizes.join(source.sizes.drop_nulls(), on=URI, how="anti")
 
 
 def _odd_sizes(source: Source, items: pl.DataFrame) -> list[Fault]:

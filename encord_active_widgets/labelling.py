@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from . import schema
 from .errors import InputError
+from .formats.shape_judging import misfit_masks
 from .formats.source import Fault, Source
 from .ingest import Ingested, commit, label_rows, write_problems
 from .schema import CLASS_NAME, CLASSIFICATION, ITEM_ID, KIND_CLASSIFICATION, ORDINAL, URI
@@ -55,10 +56,12 @@ def add_labels(project: Project, source: Source, *, code: str) -> Ingested:
             *source.faults,
             *(Fault(u, "skipped", "it has labels, but is not in the project", "p.add_images(…) first") for u in lost),
         ]
+        labels, misfits = _fitting(source.labels, owners, items.alive_frame())
+        faults += misfits
         table = project._folder.labels.read()
         counts = table.group_by(ITEM_ID).agg(pl.len().alias("have"))
         change_id = uuid.uuid4().hex
-        rows = label_rows(source.labels, owners, change_id, _next(table), counts)
+        rows = label_rows(labels, owners, change_id, _next(table), counts)
         fresh = rows.filter(~_content(rows).is_in(_content(table).implode()))
         if fresh.height < rows.height:
             new = fresh.drop(schema.LABEL_ID, ORDINAL, schema.CHANGE_ID).rename({ITEM_ID: URI})
@@ -71,6 +74,13 @@ def add_labels(project: Project, source: Source, *, code: str) -> Ingested:
                 project._folder.write_header(change_id, source.header)
             commit(project._folder, change_id, code, items=0, labels=rows.height, problems=len(faults))
     return Ingested(labels=rows.height, faults=len(faults))
+
+
+def _fitting(labels: pl.DataFrame, owners: pl.DataFrame, items: pl.DataFrame) -> tuple[pl.DataFrame, list[Fault]]:
+    """Part labels from masks that are not of the size of their image, where it is known."""
+    if "width" not in items.columns:
+        return labels, []
+    return misfit_masks(labels, owners.join(items.select(ITEM_ID, "width", "height"), on=ITEM_ID))
 
 
 def open_answers(project: Project, view: View) -> NDArray[np.uint32]:

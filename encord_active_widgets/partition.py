@@ -51,10 +51,10 @@ def write_split(
     place = divide(counts, wanted / wanted.sum(), seed=seed)
     column = pl.Series(SPLIT, names, dtype=pl.String).gather(place[units])
     chosen = frame.select(ORDINAL).with_columns(column)
-    table = project._folder.values(SPLIT)
-    if table.exists():
-        others = table.read().filter(~pl.col(ORDINAL).is_in(chosen[ORDINAL].implode()))
-        chosen = pl.concat([others.select(ORDINAL, SPLIT), chosen]).sort(ORDINAL)
+    if SPLIT in level.frame.columns:  # of an earlier division, or as the source has it
+        others = level.frame.select(ORDINAL, pl.col(SPLIT).cast(pl.String)).drop_nulls(SPLIT)
+        others = others.filter(~pl.col(ORDINAL).is_in(chosen[ORDINAL].implode()))
+        chosen = pl.concat([others, chosen]).sort(ORDINAL)
     replace_values(project, ITEM, SPLIT, chosen)
 
 

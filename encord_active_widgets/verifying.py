@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .errors import ProjectError
 from .formats.source import Source
-from .schema import CLASS_NAME, ITEM_ID, KIND_CLASSIFICATION, KIND_ROTATED_BOX, URI
+from .schema import CLASS_NAME, ITEM_ID, KIND_CLASSIFICATION, KIND_KEYPOINTS, KIND_ROTATED_BOX, URI
 
 if TYPE_CHECKING:
     from .project import Project
@@ -45,6 +45,8 @@ def compare(
     written = source.items.select(URI)
     if written.height != items.height:
         raise _differs(target, f"it holds {written.height:,} images instead of {items.height:,}")
+    if kind == "yolo":  # images of one name may lie in several folders
+        items = items.with_columns(pl.concat_str("split", "file_name", separator="/").alias("file_name"))
     names = dict(zip(items[ITEM_ID], items["file_name"], strict=True))
     here = labels.filter(pl.col("kind") != KIND_CLASSIFICATION).with_columns(
         pl.col(ITEM_ID).replace_strict(names, return_dtype=pl.String).alias("name")
@@ -100,8 +102,10 @@ def _around(labels: pl.DataFrame) -> F64:
     own: F64 = labels.select(_BOX).to_numpy()
     if "points" not in labels.columns:
         return own
-    sizes = labels["points"].list.len().fill_null(0).to_numpy().astype(np.int64)
-    values = labels["points"].explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.float64)
+    of_all = pl.when(pl.col("kind") == KIND_KEYPOINTS).then(None).otherwise("points")  # a pose has a box of its own
+    points = labels.select(of_all.alias("points"))["points"]
+    sizes = points.list.len().fill_null(0).to_numpy().astype(np.int64)
+    values = points.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.float64)
     bounds = bounds_of_points(values, sizes)
     return np.where(np.isfinite(bounds).all(axis=1, keepdims=True) & (sizes > 0)[:, None], bounds, own)
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .errors import InputError, unknown
+from .errors import InputError, UnknownNameError, unknown
 from .expressions import inner_of_has, tag_column, with_tag_columns
 from .levels import Level
 from .schema import CLASSIFICATION, ITEM, ITEM_ID, OBJECT, ORDINAL, PREDICTION, TAGS, prediction_level, run_of
@@ -387,7 +387,7 @@ class View:
     def _known(self, name: str, level: Level) -> None:
         extra = set(self._extra.columns) if self._extra is not None else set()
         if name not in level.columns and name not in extra:
-            raise unknown("column", name, level.columns | extra)
+            raise _no_column(name, level, extra)
 
     def _rows(self, level: Level) -> Rows:
         if not self._ops:
@@ -444,6 +444,18 @@ def _tag_list(names: Sequence[str]) -> pl.Expr:
     return pl.concat_list(parts).list.drop_nulls().alias(TAGS)
 
 
+def _no_column(name: str, level: Level, more: set[str]) -> UnknownNameError:
+    """Build the error for a column that is not there: a metric without values, or a name that does not exist."""
+    from .metrics.registry import registered
+
+    if any(spec.name == name for spec in registered() if spec.level in (level.name, ITEM)):
+        return UnknownNameError(
+            f'The metric "{name}" has no values for {level.name}s here.',
+            "Call compute() on the project; where that was done, there is too little data for it.",
+        )
+    return unknown("column", name, level.columns | more)
+
+
 def _check(expr: Any, level: Level, extra: pl.DataFrame | None) -> pl.Expr:
     if isinstance(expr, str):
         expr = pl.sql_expr(expr)
@@ -461,7 +473,7 @@ def _check(expr: Any, level: Level, extra: pl.DataFrame | None) -> pl.Expr:
         if inner is not None:
             _check_has(inner, level)
         elif name not in level.columns and name not in more:
-            raise unknown("column", name, level.columns | more)
+            raise _no_column(name, level, more)
     return expr
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..errors import EawError, InputError, nearest
+from ..errors import InputError, nearest
 from ..schema import (
     CLASS_NAME,
     GEOMETRY,
@@ -17,28 +17,36 @@ from ..schema import (
     KIND_CLASSIFICATION,
     KIND_KEYPOINTS,
     KIND_MASK,
-    KIND_POINT,
     KIND_POLYGON,
-    KIND_POLYLINE,
     KIND_ROTATED_BOX,
     KINDS,
     LABELS,
     RESERVED_COLUMNS,
     URI,
 )  # fmt: skip
-from .geometry_columns import MOST_PX, bounds_of_points, lists
+from .geometry_columns import BOX_COLUMNS as BOX_COLUMNS  # noqa: PLC0414 - runs take it from here
+from .geometry_columns import LEAST_NUMBERS, MOST_PX, lists
+from .shape_judging import judged
 from .source import Fault, Source, as_polars
 
-BOX_COLUMNS = ("x", "y", "w", "h")
 _CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"), ("x0", "y0", "x1", "y1"), ("x1", "y1", "x2", "y2"),
     ("left", "top", "right", "bottom"),
 )  # fmt: skip
+_BOXES = ("bbox", "box", "bounding_box")
 _SHAPES = ("points", "rle", "mask")
 _MINE = (*GEOMETRY, "mask", "kind", CLASS_NAME, "track_id", "annotator", "seconds")
 _TEXTS = (CLASS_NAME, "kind", "track_id", "annotator", "source", "extra")
 _RENAMED_SUFFIX = "_source"
-_LEAST_NUMBERS = {KIND_POLYGON: 6, KIND_POLYLINE: 4, KIND_POINT: 2, KIND_KEYPOINTS: 2}
+WHOLE = {
+    "mask_h": "give the number of its rows",
+    "mask_w": "give the number of its columns",
+    "rings": "give the number of vertices of each part",
+    "holes": "give the places of holes in rings, from 0",
+    "visibility": "give 0, 1 or 2 for each point: not labelled, hidden, visible",
+}
+"""Columns of whole numbers, and what they should hold."""
+_UNITS = {"angle": "degrees", "seconds": "seconds"}
 
 
 def read_frame(frame: Any, *, path: str = "path") -> Source:
@@ -101,9 +109,16 @@ def _refuse_odd_boxes(data: pl.DataFrame) -> None:
     Raises
     ------
     InputError
-        Corners, or three of x, y, w and h.
+        Corners, a list of four numbers, or three of x, y, w and h.
     """
     names = {c.lower(): c for c in data.columns}
+    listed = next((names[b] for b in _BOXES if b in names and _is_list(data[names[b]])), None)
+    if listed is not None and not all(c in data.columns for c in BOX_COLUMNS):
+        raise InputError(
+            f'The column "{listed}" looks like boxes; boxes are four columns x, y, w, h.',
+            f'Add them: frame.with_columns(pl.col("{listed}").list.get(i).alias(c) for i, c in enumerate("xywh")); '
+            "of corners, w = x1 - x0 and h = y1 - y0.",
+        )
     for corners in _CORNERS:
         if all(c in names for c in corners) and not all(c in data.columns for c in BOX_COLUMNS):
             a, b, c, d = (names[k] for k in corners)
@@ -117,6 +132,14 @@ def _refuse_odd_boxes(data: pl.DataFrame) -> None:
         raise InputError(
             f'The frame has {", ".join(some)}, but no "{missing}".', "Boxes need x, y, w and h, in pixels."
         )
+
+
+def _is_list(column: pl.Series) -> bool:
+    """Tell whether a column holds several numbers a row, as lists or as their text."""
+    if column.dtype == pl.String:
+        first = column.drop_nulls().head(1)
+        return bool(first.str.contains(r"^\s*[\[(].*,.*[\])]\s*$").any())
+    return column.dtype.is_nested() or column.dtype == pl.Object
 
 
 def rename_reserved(frame: pl.DataFrame) -> pl.DataFrame:
@@ -156,8 +179,8 @@ def label_columns(data: pl.DataFrame, carry: Sequence[str] = ()) -> tuple[pl.Dat
     faults : list of Fault
         The others, with their row number.
     """
-    frame = _from_text(data).with_row_index("row")
     bad: dict[int, tuple[str, str]] = {}
+    frame = _from_text(data.with_row_index("row"), bad)
     frame = _numbers(frame, bad)
     frame = _typed(_texts(frame), bad)
     if "mask" in frame.columns:
@@ -165,7 +188,7 @@ def label_columns(data: pl.DataFrame, carry: Sequence[str] = ()) -> tuple[pl.Dat
     if "points" in frame.columns:
         frame = _points(frame, bad)
     frame = _kinds(frame, bad)
-    frame = _judged(frame, bad)
+    frame = judged(frame, bad)
     faults = []
     for row, (why, remedy) in sorted(bad.items()):
         faults.append(Fault(f"row {row} ({data[URI][row]})", "skipped", why, remedy))
@@ -173,10 +196,12 @@ def label_columns(data: pl.DataFrame, carry: Sequence[str] = ()) -> tuple[pl.Dat
     return kept.select(URI, *(c for c in frame.columns if c in LABELS.columns), *carry), faults
 
 
-def _from_text(frame: pl.DataFrame) -> pl.DataFrame:
+def _from_text(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
     """Read lists that a CSV holds as JSON text."""
     for name in ("points", "rings", "holes", "visibility"):
         if name in frame.columns and frame.schema[name] == pl.String:
+            for row in frame.filter(pl.col(name).str.contains("true|false"))["row"]:
+                bad.setdefault(row, (f'"{name}" holds true and false', WHOLE.get(name, "give numbers")))
             try:
                 lists_of = frame[name].str.json_decode(LABELS.columns[name])
             except pl.exceptions.PolarsError:
@@ -199,7 +224,10 @@ def _numbers(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFra
             wrong &= ~missing
             after = after.fill_nan(None)
         for row in frame["row"].filter(wrong):
-            bad.setdefault(row, (f'"{name}" is no finite number ({str(before[row])[:40]})', "give it in pixels"))
+            bad.setdefault(
+                row,
+                (f'"{name}" is no finite number ({str(before[row])[:40]})', f"give it in {_UNITS.get(name, 'pixels')}"),
+            )
         frame = frame.with_columns(after.alias(name))
     some = [c for c in BOX_COLUMNS if c in frame.columns]
     if len(some) == len(BOX_COLUMNS):
@@ -219,13 +247,20 @@ def _cast(column: pl.Series, dtype: pl.DataType | type[pl.DataType]) -> pl.Serie
 
 def _typed(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
     """Bring the columns that are neither coordinates nor texts to their types; list what does not fit."""
-    for name in ("mask_h", "mask_w", "rings", "holes", "visibility"):
+    for name, remedy in WHOLE.items():
         if name not in frame.columns:
             continue
         before = frame[name]
         after = _cast(before, LABELS.columns[name])
-        for row in frame["row"].filter(after.is_null() & before.is_not_null()):
-            bad.setdefault(row, (f'"{name}" is not {LABELS.columns[name]}', "see the columns of p.objects.df"))
+        inner = before.dtype.inner if isinstance(before.dtype, (pl.List, pl.Array)) else before.dtype
+        if inner == pl.Boolean:
+            wrong, why = before.is_not_null(), f'"{name}" holds True and False'
+        else:
+            numbers = pl.List(pl.Float64) if isinstance(LABELS.columns[name], pl.List) else pl.Float64
+            wrong = _cast(before, numbers).ne_missing(after.cast(numbers)) | (after.is_null() & before.is_not_null())
+            why = f'"{name}" is not {LABELS.columns[name]}'
+        for row in frame["row"].filter(wrong):
+            bad.setdefault(row, (why, remedy))
         frame = frame.with_columns(after.alias(name))
     if "rle" in frame.columns and frame.schema["rle"] != pl.Binary:
         texts = frame["rle"].cast(pl.Binary) if frame.schema["rle"] == pl.String else None
@@ -267,11 +302,12 @@ def _masks(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame
         codes.append(code)
         heights.append(height)
         widths.append(width)
-    return frame.drop("mask").with_columns(
-        pl.Series("rle", codes, dtype=pl.Binary),
-        pl.Series("mask_h", heights, dtype=pl.Int32),
-        pl.Series("mask_w", widths, dtype=pl.Int32),
+    drawn = pl.DataFrame(
+        {"rle": codes, "mask_h": heights, "mask_w": widths},
+        schema={c: LABELS.columns[c] for c in ("rle", "mask_h", "mask_w")},
     )
+    given = [pl.coalesce(drawn[c], c).alias(c) if c in frame.columns else drawn[c] for c in drawn.columns]
+    return frame.drop("mask").with_columns(given)
 
 
 def _points(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
@@ -323,77 +359,9 @@ def _kinds(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame
     for row, kind in frame.filter(~pl.col("kind").is_in([*KINDS, ""])).select("row", "kind").iter_rows():
         bad.setdefault(row, (f'there is no kind "{kind}"', nearest(kind, KINDS)))
     needs = {KIND_BOX: boxed, KIND_ROTATED_BOX: boxed, KIND_MASK: there("rle")} | dict.fromkeys(
-        _LEAST_NUMBERS, there("points")
+        LEAST_NUMBERS, there("points")
     )
     for kind, has in needs.items():
         for row in frame.filter(pl.col("kind") == kind, ~has)["row"]:
             bad.setdefault(row, (f"it is a {kind} without its shape", "give x, y, w, h, points or rle"))
     return frame
-
-
-def _judged(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFrame:
-    """List shapes that are none; fill in the bounds of points and masks."""
-    if all(c in frame.columns for c in BOX_COLUMNS):
-        flat = frame.filter(
-            pl.col("kind").is_in([KIND_BOX, KIND_ROTATED_BOX]), ~((pl.col("w") > 0) & (pl.col("h") > 0))
-        )
-        for row, w, h in flat.select("row", "w", "h").iter_rows():
-            if w is not None and h is not None:
-                bad.setdefault(row, (f"its box has no area (width {w:g}, height {h:g})", "draw the box again"))
-    bounds = np.full((frame.height, 4), np.nan)
-    if "points" in frame.columns:
-        column = frame["points"]
-        sizes = column.list.len().fill_null(0).to_numpy().astype(np.int64)
-        values = column.explode(empty_as_null=False, keep_nulls=False).to_numpy().astype(np.float64)
-        owner = np.repeat(np.arange(frame.height), sizes)
-        odd = np.bincount(owner[~(np.abs(values) <= MOST_PX)], minlength=frame.height) > 0
-        few = np.array([sizes[i] < _LEAST_NUMBERS.get(k, 0) for i, k in enumerate(frame["kind"])], bool)
-        for row in np.flatnonzero((sizes % 2 == 1) | odd | few).tolist():
-            bad.setdefault(row, ("its points are too few, an odd count, or not finite", "give x, y pairs in pixels"))
-        _judge_parts(frame, sizes, bad)
-        good = ~((sizes % 2 == 1) | odd)
-        bounds = bounds_of_points(values[np.repeat(good, sizes)], np.where(good, sizes, 0))
-    if "rle" in frame.columns:
-        _judge_masks(frame, bounds, bad)
-    filled = pl.DataFrame(bounds, schema=list(BOX_COLUMNS), orient="row").fill_nan(None)
-    shaped = pl.Series(np.isfinite(bounds).all(axis=1))
-    for name in BOX_COLUMNS:
-        own = frame[name] if name in frame.columns else pl.repeat(None, frame.height, dtype=pl.Float64, eager=True)
-        frame = frame.with_columns(filled[name].zip_with(shaped, own.cast(pl.Float64)).alias(name))
-    return frame
-
-
-def _judge_parts(frame: pl.DataFrame, sizes: np.ndarray[Any, Any], bad: dict[int, tuple[str, str]]) -> None:
-    """List rings, holes and visibilities that do not fit the points."""
-    for name, remedy in (
-        ("rings", "give the number of vertices of each part"),
-        ("visibility", "give one number a point"),
-        ("holes", "give places in rings"),
-    ):
-        if name not in frame.columns:
-            continue
-        lists_of = frame[name]
-        if name == "holes":
-            parts = frame["rings"].list.len() if "rings" in frame.columns else pl.repeat(1, frame.height, eager=True)
-            wrong = lists_of.list.max() >= parts.fill_null(1)
-        else:
-            held = lists_of.list.sum() if name == "rings" else lists_of.list.len()
-            wrong = held.cast(pl.Int64) * 2 != pl.Series(sizes)
-        for row in frame["row"].filter(wrong.fill_null(value=False) & lists_of.is_not_null()):
-            bad.setdefault(row, (f"its {name} do not fit its points", remedy))
-
-
-def _judge_masks(frame: pl.DataFrame, bounds: np.ndarray[Any, Any], bad: dict[int, tuple[str, str]]) -> None:
-    from ..metrics import masks
-
-    for row, rle in enumerate(frame["rle"]):
-        if rle is None or row in bad:
-            continue
-        try:
-            height, width = frame["mask_h"][row], frame["mask_w"][row]
-            data = bytes(rle)
-            masks.parse([data], height or 0, width or 0)
-            bounds[row] = masks.bounds([data], height, width)[0]
-        except (EawError, pl.exceptions.ColumnNotFoundError) as error:
-            why = error.message if isinstance(error, EawError) else "mask_h and mask_w are missing"
-            bad.setdefault(row, (f"its mask cannot be used: {why}", "give COCO's counts, mask_h and mask_w"))

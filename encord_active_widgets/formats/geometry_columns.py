@@ -8,6 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ..schema import KIND_KEYPOINTS, KIND_POINT, KIND_POLYGON, KIND_POLYLINE
+
+BOX_COLUMNS = ("x", "y", "w", "h")
+LEAST_NUMBERS = {KIND_POLYGON: 6, KIND_POLYLINE: 4, KIND_POINT: 2, KIND_KEYPOINTS: 2}
+"""How many numbers the points of a kind have at least."""
 MOST_PX = 1e9
 """A coordinate beyond this is a mistake: no image is that large."""
 

@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
 
+from ..errors import InputError
 from ..schema import KIND_CLASSIFICATION, LABELS, URI
-from .frame import label_columns
+from .frame import WHOLE, label_columns
 from .source import Fault, Source
 
 _LONGEST = 200
@@ -49,7 +51,17 @@ def read_records(source: Source, function: Callable[[str], Any]) -> None:
         `visibility` as in `p.objects.df`), or `mask` ((h, w) array, not 0 inside). Further keys:
         `track_id`, `annotator`, `seconds`; all others are kept in `extra`.
         What it raises is listed with the image, and the image is left without labels.
+
+    Raises
+    ------
+    InputError
+        `function` cannot be called.
     """
+    if not callable(function):
+        raise InputError(
+            f"labels={function!r:.60} cannot be called.",
+            "Pass a function of an image's path; for a file of labels, call p.add_labels(file) afterwards.",
+        )
     rows: list[dict[str, Any]] = []
     for uri in source.items[URI]:
         try:
@@ -78,7 +90,10 @@ def read_records(source: Source, function: Callable[[str], Any]) -> None:
 
 
 def _fault(row: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Say why a label cannot be used as it is: a box that is not whole, or neither class nor shape."""
+    """Say why a label cannot be used as it is: no numbers, a box that is not whole, or neither class nor shape."""
+    for name in ("rings", "holes", "visibility"):
+        if any(isinstance(v, (bool, np.bool_)) for v in _values(row.get(name))):
+            return f'"{name}" holds True and False', WHOLE[name]
     if any(row.get(k) is not None for k in ("points", "mask", "rle")):
         return None
     values = [row.get(k) for k in _BOX]
@@ -91,6 +106,10 @@ def _fault(row: Mapping[str, Any]) -> tuple[str, str] | None:
         given = ", ".join(f"{k}={v!r:.20}" for k, v in row.items() if k != "class_name")
         return f"its box is not whole ({given})", "write x, y, w, h in pixels: left, top, width, height"
     return None
+
+
+def _values(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, (list, tuple, np.ndarray, pl.Series)) else []
 
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:

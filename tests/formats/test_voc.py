@@ -121,6 +121,45 @@ def test_names_that_climb_out_empty_folders_and_rubbish_are_named(tmp_path: Path
         read_voc(tmp_path / "climb.xml", images=tmp_path / "nowhere")
 
 
+def test_files_of_a_sub_folder_find_their_own_images(tmp_path: Path) -> None:
+    for place in ("1.png", "x/1.png", "y/2.png"):
+        (tmp_path / "im" / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30)).save(tmp_path / "im" / place)
+    for place, filename in (("1", "1.png"), ("x/1", "1.png"), ("y/2", "")):
+        file = (tmp_path / "A" / place).with_suffix(".xml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"<annotation><filename>{filename}</filename>{box()}</annotation>")
+    for files in (tmp_path / "A", str(tmp_path / "A" / "**" / "*.xml")):
+        source = read_voc(files, images=tmp_path / "im")
+        found = sorted(Path(u).relative_to(tmp_path / "im").as_posix() for u in source.items["uri"])
+        assert found == ["1.png", "x/1.png", "y/2.png"]
+        assert source.faults == []
+
+
+def test_an_image_that_was_guessed_is_said_and_strict_refuses_it(tmp_path: Path) -> None:
+    voc(tmp_path, box(), filename="renamed.png")
+    source = read_voc(tmp_path, images=tmp_path)
+    assert [Path(u).name for u in source.items["uri"]] == ["a.png"]
+    assert [(f.what, '"renamed.png"' in f.why) for f in source.faults] == [("kept", True)]
+    with pytest.raises(InputError, match=r"renamed\.png"):
+        ea.Project.from_voc(tmp_path, tmp_path, tmp_path / "p.eaw", strict=True)
+    voc(tmp_path, box(), filename="a")  # names without a suffix are a custom of their own
+    assert read_voc(tmp_path, images=tmp_path).faults == []
+
+
+def test_what_a_file_says_of_its_image_comes_back(tmp_path: Path) -> None:
+    about = "<folder>VOC</folder><source><database>d &amp; e</database></source><segmented>0</segmented><my>1</my>"
+    voc(tmp_path / "in", about + box())
+    p = ea.Project.from_voc(tmp_path / "in", tmp_path / "in", tmp_path / "p.eaw", strict=True)
+    done = p.items.to_voc(tmp_path / "out", images="copy", verify=True)
+    assert done.notes == []
+    q = ea.Project.from_voc(tmp_path / "out" / "Annotations", tmp_path / "out" / "JPEGImages", tmp_path / "q.eaw")
+    assert q.df["extra"].to_list() == p.df["extra"].to_list()
+    assert '"database": "d & e"' in p.df["extra"][0]
+    assert "<folder>VOC</folder>" in (tmp_path / "out" / "Annotations" / "a.xml").read_text()
+    p.items.to_coco(tmp_path / "c" / "c.json", images="copy", verify=True)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60), st.binary(max_size=40))
 def test_no_content_crashes_the_reader(tmp_path_factory: pytest.TempPathFactory, text: str, data: bytes) -> None:

@@ -335,6 +335,10 @@ def test_a_view_is_a_dataset_that_workers_can_be_sent(cells: ea.Project) -> None
     both = cells.items.dataset(lambda image, target: (image.sum(), len(target["labels"])))
     assert both[1][1] == 1
     assert cells.items.dataset(target="class")[0][1] == -1
+    assert data[np.int64(0)][0].shape == (40, 60, 3)
+    for several in (slice(0, 2), [0, 1], "a"):
+        with pytest.raises(InputError, match="one row at a time"):
+            data[several]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -362,6 +366,19 @@ def test_an_export_of_a_view_holds_that_view_only(cells: ea.Project, tmp_path: P
     assert not (tmp_path / "no.json").exists()
 
 
+@pytest.mark.parametrize("kind", ["coco", "voc", "yolo"])
+def test_objects_without_a_class_are_refused_before_anything_is_written(tmp_path: Path, kind: str) -> None:
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    boxes = {"path": str(tmp_path / "a.png"), "x": [1.0, 2.0], "y": 1.0, "w": 3.0, "h": 3.0, "class_name": ["c", None]}
+    p = ea.Project.from_frame(pl.DataFrame(boxes), tmp_path / "p.eaw")
+    out = tmp_path / "deep" / "out.json"
+    with pytest.raises(InputError, match=r"1 object has no class\. Relabel them, or filter them out"):
+        getattr(p.items, f"to_{kind}")(out, verify=True)
+    assert not out.parent.exists()
+    p.objects.filter(pl.col("class_name").is_null()).relabel("c")
+    assert getattr(p.items, f"to_{kind}")(out, images="copy", verify=True).labels == 2
+
+
 def test_a_damaged_export_is_noticed(cells: ea.Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from encord_active_widgets.formats import coco_writer
 
@@ -369,3 +386,31 @@ def test_a_damaged_export_is_noticed(cells: ea.Project, tmp_path: Path, monkeypa
     monkeypatch.setattr(coco_writer, "_short", lambda v: real(v) + 1)
     with pytest.raises(ProjectError, match="differs"):
         cells.items.to_coco(tmp_path / "out.json", images="copy", verify=True)
+
+
+def test_masks_of_another_size_than_their_image_are_listed_however_they_come(tmp_path: Path) -> None:
+    for i in range(2):
+        Image.new("RGB", (30, 20)).save(tmp_path / f"{i}.png")
+
+    def own(image: str) -> Any:
+        return {"class_name": "m", "mask": np.ones((20, 30) if Path(image).stem == "0" else (9, 9), bool)}
+
+    p = ea.Project.from_folder(tmp_path, tmp_path / "p.eaw", labels=own)
+    assert len(p.objects) == 1
+    assert p.problems["why"].to_list() == ["its mask has 9 × 9 px, the image 30 × 20"]
+    q = ea.Project.from_folder(tmp_path, tmp_path / "q.eaw")
+    assert (q.add_labels(own).labels, q.add_labels(own).labels) == (1, 0)
+    assert q.problems["why"][0] == "its mask has 9 × 9 px, the image 30 × 20"
+    with pytest.raises(InputError, match="9 × 9"):
+        ea.Project.from_folder(tmp_path, tmp_path / "r.eaw", labels=own, strict=True)
+
+
+def test_dividing_a_part_leaves_the_others_where_they_were(shared_data: Path, tmp_path: Path) -> None:
+    p = ea.Project.from_coco(shared_data / "bccd" / "annotations.json", path=tmp_path / "p.eaw")
+    p.items.split(seed=1)
+    p.items.to_yolo(tmp_path / "yolo")
+    q = ea.Project.from_yolo(tmp_path / "yolo" / "data.yaml", path=tmp_path / "q.eaw")
+    assert q.df["split"].value_counts().sort("split").rows() == p.df["split"].value_counts().sort("split").rows()
+    before = q.df["split"].to_list()
+    q.items.head(10).split(train=0, val=0, test=1)
+    assert q.df["split"].to_list() == ["test"] * 10 + before[10:]
