@@ -13,7 +13,7 @@ import polars as pl
 
 from ..errors import EawError, InputError
 from ..schema import CLASS_NAME, CONFIDENCE, KIND_KEYPOINTS, LABELS
-from .coco import _mask
+from .coco_shapes import read_mask
 from .json_columns import JsonText, Rows
 from .poses import VISIBILITIES, are_scores, seen
 from .run import IMAGE, PLACE, Context, RunSource, Skipped
@@ -141,7 +141,7 @@ def _shapes(text: JsonText, rows: Rows, frame: pl.DataFrame) -> tuple[pl.DataFra
     for i, value in zip(shaped.tolist(), found, strict=True):
         if isinstance(value, dict):
             try:
-                columns["rle"][i], columns["mask_h"][i], columns["mask_w"][i] = _mask(value)
+                columns["rle"][i], columns["mask_h"][i], columns["mask_w"][i] = read_mask(value)
             except EawError as error:
                 bad[i] = error.message
         elif isinstance(value, list) and value:

@@ -22,7 +22,8 @@ from ..schema import (
     KIND_ROTATED_BOX,
     ORDINAL,
 )  # fmt: skip
-from .coco import FORMAT, MARK, OWN
+from .coco import FORMAT
+from .coco_shapes import MARK, OWN
 
 _SEPARATORS = (",", ":")
 Number = Callable[[float], float | int]
