@@ -21,6 +21,7 @@ _SOURCES = (
     "embeddings/describe.py",
     "embeddings/descriptor.py",
     "evaluation/information.py",
+    "evaluation/keypoints.py",
     "evaluation/matching.py",
     "evaluation/shapes.py",
     "evaluation/statistics.py",
