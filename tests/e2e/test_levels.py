@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -116,6 +117,37 @@ w = p.explore(); w
     plain = e.colours_at({"plain": (20, 290)})["plain"]
     assert found["hole"] == plain, "a hole is not filled"
     assert all(found[k] != plain for k in ("turned", "box", "solid", "second part", "cloud"))
+
+
+def test_keypoints_are_joined_by_the_skeleton_of_their_category(notebook: NotebookPage, tmp_path: Path) -> None:
+    points = [(200, 60), (150, 110), (250, 110), (200, 180), (150, 260), (250, 260)]
+    seen = [2, 2, 2, 2, 1, 0]
+    category = {"id": 1, "name": "person", "keypoints": list("abcdef")}
+    category["skeleton"] = [[1, 2], [1, 3], [1, 4], [4, 5], [4, 6]]
+    person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [145, 55, 110, 210], "area": 9000, "iscrowd": 0}
+    person["keypoints"] = [v for (x, y), s in zip(points, seen, strict=True) for v in (x, y, s)]
+    images = [{"id": 1, "file_name": "a.png", "width": 400, "height": 300}]
+    data = {"images": images, "categories": [category], "annotations": [person]}
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    make = f"""
+import numpy as np, encord_active_widgets as ea
+from PIL import Image
+Image.fromarray(np.full((300, 400, 3), 90, np.uint8)).save({str(tmp_path / "a.png")!r})
+p = ea.Project.from_coco({str(tmp_path / "a.json")!r}, {str(tmp_path)!r}, {str(tmp_path / "p.eaw")!r}, strict=True)
+w = p.explore(); w
+"""
+    notebook.open([make], "skeleton")
+    e = notebook.explorer().wait_ready()
+    e.tile(0).dblclick()
+    expect(e.drawing).to_have_attribute("data-shapes", "1")
+    e.wait_ready()
+    notebook.shot("skeleton", e.root)
+    found = e.colours_at(
+        {"bone": (200, 120), "to the hidden": (175, 220), "to the absent": (225, 220), "plain": (20, 20)}
+    )
+    assert found["bone"] != found["plain"]
+    assert found["to the hidden"] != found["plain"]
+    assert found["to the absent"] == found["plain"]
 
 
 def test_real_polygons_with_parts(notebook: NotebookPage, shared_data: Path, tmp_path: Path) -> None:
