@@ -32,6 +32,7 @@ def describe(project: Project) -> str:
     lines = [f"Project {project.name!r} · {frame.height:,} images · {project.path}"]
     lines += _sizes(frame)
     lines += _labels(frame, snapshot.levels[OBJECT])
+    lines += _runs(project)
     lines += _tags(level)
     lines += _issues(frame)
     lines += _label_issues(frame, snapshot.levels[OBJECT])
@@ -49,7 +50,7 @@ def _sizes(frame: pl.DataFrame) -> list[str]:
     small, large = known.sort("area")[0], known.sort("area")[-1]
     total = float(known["area"].cast(pl.Float64).sum() or 0) / _MEGAPIXEL
     span = f"{small['width'][0]}×{small['height'][0]} to {large['width'][0]}×{large['height'][0]} px"
-    return [f"  size        {span}, {total:,.1f} megapixels in all"]
+    return [f"  size        {span}, {total:,.1f} megapixels in all" if total >= 0.05 else f"  size        {span}"]
 
 
 def _labels(frame: pl.DataFrame, objects: Level) -> list[str]:
@@ -66,8 +67,19 @@ def _labels(frame: pl.DataFrame, objects: Level) -> list[str]:
     if alive.height:
         counts = alive[CLASS_NAME].value_counts(sort=True)
         top = ", ".join(f"{c} {n:,}" for c, n in counts.head(5).iter_rows())
-        lines.append(f"  objects     {alive.height:,} in {counts.height:,} classes: {top}")
+        lines.append(
+            f"  objects     {alive.height:,} in {counts.height:,} class{'' if counts.height == 1 else 'es'}: {top}"
+        )
     return lines
+
+
+def _runs(project: Project) -> list[str]:
+    runs = list(project._snapshot().runs.values())
+    if not runs:
+        return []
+    shown = ", ".join(f"{r.name} {r.predictions:,}" for r in runs[:_MOST_TAGS])
+    more = f" and {len(runs) - _MOST_TAGS} more" if len(runs) > _MOST_TAGS else ""
+    return [f"  predictions {shown}{more}"]
 
 
 def _tags(level: Level) -> list[str]:
