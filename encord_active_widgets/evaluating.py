@@ -70,7 +70,7 @@ def evaluate(
     sigmas : sequence of float, optional
         How far each keypoint may be off, for OKS; see `evaluation.keypoints`.
     """
-    _check(view, iou, confidence, max_detections)
+    _check(view, iou, confidence, max_detections, class_aware)
     snapshot = project._snapshot()
     if view is not None and view.project.path != project.path:
         raise InputError("The view is of another project.", "Make it from this one.")
@@ -89,7 +89,7 @@ def evaluate(
     )  # fmt: skip
 
 
-def _check(view: Any, iou: Any, confidence: Any, max_detections: Any) -> None:
+def _check(view: Any, iou: Any, confidence: Any, max_detections: Any, class_aware: Any) -> None:
     """Refuse arguments of the wrong type or range, by name.
 
     Raises
@@ -102,6 +102,8 @@ def _check(view: Any, iou: Any, confidence: Any, max_detections: Any) -> None:
     if not _is_number(confidence) or not 0 <= confidence <= 1:
         raise InputError(f"confidence={confidence!r:.80} is no number from 0 to 1.", "Give a share, such as 0.5.")
     whole = isinstance(max_detections, Integral) and not isinstance(max_detections, bool)
+    if not isinstance(class_aware, (bool, np.bool_)):
+        raise InputError(f"class_aware={class_aware!r:.80} is neither True nor False.", "Give one of the two.")
     if max_detections is not None and not (whole and max_detections >= 1):
         raise InputError(f"max_detections={max_detections!r:.80} is no number of detections.", "Give 1 or more.")
 
@@ -172,6 +174,8 @@ def _detection(
     sizes = frame.to_numpy()[items]
     if chosen == "mask" and (sizes <= 0).any():
         raise InputError("The size of some images is not known, so masks cannot be drawn.", "Call p.compute() first.")
+    if sigmas is not None and chosen != KEYPOINTS:
+        raise InputError(f'sigmas are of keypoints; what is compared here is the "{chosen}".', "Leave them out.")
     if max_detections is None:
         max_detections = 20 if chosen == KEYPOINTS else 100
     found = detect(

@@ -51,7 +51,7 @@ def compare(
     here = labels.filter(pl.col("kind") != KIND_CLASSIFICATION).with_columns(
         pl.col(ITEM_ID).replace_strict(names, return_dtype=pl.String).alias("name")
     )
-    ends = {name: name for name in names.values()}
+    ends = {PurePath(name).as_posix(): name for name in names.values()}  # "./a.png" is "a.png"
     there = source.labels if source.labels is not None else here.clear().rename({"name": URI})
     there = there.filter(pl.col("kind") != KIND_CLASSIFICATION).with_columns(
         pl.Series(
@@ -160,7 +160,7 @@ def _ending(uri: str, names: dict[str, str]) -> str:
     for i in range(len(parts)):
         name = "/".join(parts[i:])
         if name in names:
-            return name
+            return names[name]
     return uri
 
 

@@ -224,9 +224,10 @@ class _Reader:
 
     def _classes(self, rows: Rows, skipped: Mask) -> tuple[pl.Series, pl.Series | None]:
         """Return each annotation's class, and its category's id where names are not unique."""
-        known = [c for c in self._categories if isinstance(c, dict) and is_id(c.get("id")) and "name" in c]
+        listed = [c if not isinstance(c, dict) else {**c, "id": _whole(c.get("id"))} for c in self._categories]
+        known = [c for c in listed if isinstance(c, dict) and is_id(c.get("id")) and "name" in c]
         known = [c for c in known if valid_text(str(c["name"]))]
-        for i, c in enumerate(self._categories):
+        for i, c in enumerate(listed):
             if c not in known:
                 self._add(f"categories[{i}]", "it has no id and name", "add both")
         self._same(known)
@@ -276,7 +277,7 @@ class _Reader:
         texts = like is not None and like.dtype == pl.String
         if not texts and not self._text.any_text(start, end) and (good | (end <= start)).all():
             return pl.Series(name, whole).set(pl.Series(~good), None)
-        values = self._text.objects(start, end)
+        values = [_whole(v) for v in self._text.objects(start, end)]
         if not texts and not any(isinstance(v, str) for v in values):
             inside = [v if is_id(v) and abs(v) < 2**63 else None for v in values]
             return pl.Series(name, inside, dtype=pl.Int64)
@@ -315,6 +316,11 @@ class _Reader:
 def _repeated(keys: pl.Series) -> Mask:
     """Tell which values stand there before; nulls do not count."""
     return (~keys.is_first_distinct() & keys.is_not_null()).to_numpy()
+
+
+def _whole(value: Any) -> Any:
+    """Return an id that is written as 1.0 as 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _key(value: int | str) -> str:

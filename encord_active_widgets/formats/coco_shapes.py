@@ -249,11 +249,10 @@ class Shapes:
         bits = np.zeros(self.skipped.size, np.uint8)
         for name in DOTTABLE:
             present = np.flatnonzero(self._present(name))
-            found = self._text.spellings(self._rows.start[name][present], self._rows.end[name][present])
+            skip = 3 if name == "keypoints" else 0  # the visibility is plain, by rule
+            found = self._text.spellings(self._rows.start[name][present], self._rows.end[name][present], skip=skip)
             if name == "segmentation":
                 found[self._kinds[present] == KIND_MASK] = 0  # sizes and counts
-            if name == "keypoints":
-                found[found == _BOTH] = 2  # the visibility is plain, by rule
             bits[present] |= found
         mixed = np.flatnonzero(bits == _BOTH)
         for i in mixed[~np.isin(mixed, list(own))].tolist():

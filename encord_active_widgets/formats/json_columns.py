@@ -242,12 +242,15 @@ class JsonText:
         k.vectors(self.bytes, start, end, size, mantissa, power, how, sizes)
         return self._floats(mantissa, power, how).reshape(n, size), sizes
 
-    def spellings(self, start: Longs, end: Longs) -> NDArray[np.uint8]:
-        """Tell how whole numbers are written in each value: bits 1 for 10, and 2 for 10.0; 0 where there are none."""
+    def spellings(self, start: Longs, end: Longs, *, skip: int = 0) -> NDArray[np.uint8]:
+        """Tell how whole numbers are written in each value: bits 1 for 10, and 2 for 10.0; 0 where there are none.
+
+        Every `skip`-th number does not count.
+        """
         from . import json_kernels as k
 
         out = np.zeros(start.size, np.uint8)
-        k.spellings(self.bytes, start, end, out)
+        k.spellings(self.bytes, start, end, skip, out)
         return out
 
     def ragged(self, start: Longs, end: Longs) -> tuple[Floats, Longs, Longs, Longs]:

@@ -389,11 +389,14 @@ def vectors(
 
 
 @kernel
-def spellings(text: Bytes, starts: Longs, ends: Longs, out: Bytes) -> None:
-    """Tell of each value how the whole numbers in it are written: `PLAIN`, `DOTTED`, both or neither."""
+def spellings(text: Bytes, starts: Longs, ends: Longs, skip: int, out: Bytes) -> None:
+    """Tell of each value how the whole numbers in it are written: `PLAIN`, `DOTTED`, both or neither.
+
+    Every `skip`-th number does not count; 0 counts all.
+    """
     for row in range(len(starts)):
         at, end = starts[row], ends[row]
-        found = 0
+        found, place = 0, 0
         while at < end:
             if not 48 <= text[at] <= 57:
                 at += 1
@@ -408,7 +411,8 @@ def spellings(text: Bytes, starts: Longs, ends: Longs, out: Bytes) -> None:
                     at += 1 + (text[at + 1] == 43)  # past the minus sign of the power, or its first digit
                     whole = True
                 at += 1
-            if whole:
+            place += 1
+            if whole and (skip == 0 or place % skip):
                 found |= DOTTED if dotted else PLAIN
         out[row] = found
 

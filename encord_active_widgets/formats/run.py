@@ -82,14 +82,20 @@ class Skipped:
             return frame
         bad = frame.filter(wrong)
         self.rows += bad.height
-        first = bad.head(_SHOWN)
+        self.mention(bad, why, remedy, show, what="skipped")
+        return frame.filter(~wrong)
+
+    def mention(
+        self, odd: pl.DataFrame, why: str, remedy: str, show: pl.Expr | None = None, *, what: str = "kept"
+    ) -> None:
+        """List rows: some by name and with their value of `show`, the others by their number."""
+        first = odd.head(_SHOWN)
         values = [""] * first.height if show is None else [f" ({v!s:.60})" for v in first.select(show).to_series()]
         for place, value in zip(first[PLACE], values, strict=True):
-            self.faults.append(Fault(str(place), "skipped", f"{why}{value}", remedy))
-        if bad.height > _SHOWN:
-            more = f"{why} ({bad.height - _SHOWN:,} more)"
-            self.faults.append(Fault("further rows", "skipped", more, remedy))
-        return frame.filter(~wrong)
+            self.faults.append(Fault(str(place), what, f"{why}{value}", remedy))
+        if odd.height > _SHOWN:
+            more = f"{why} ({odd.height - _SHOWN:,} more)"
+            self.faults.append(Fault("further rows", what, more, remedy))
 
     def named(self, name: str) -> list[Fault]:
         """Return the faults with the name of their source before their place."""

@@ -17,6 +17,8 @@ _ALMOST_ALL = 0.95
 _SOME = 0.2
 _SLACK = 1.02
 _LEAST_BOXES = 5
+_FEWEST_BOXES = 3
+"""So few are judged only where all of them say the same."""
 _LEAST_SIDE_PX = 16
 
 
@@ -92,12 +94,13 @@ def _check_corners(boxes: pl.DataFrame, name: str, other: str) -> None:
 def _check_reach(boxes: pl.DataFrame, name: str) -> None:
     """Refuse second corners that are given as sizes."""
     known = boxes.drop_nulls(["_w", "_h"])
-    if known.height < _LEAST_BOXES:
+    if known.height < _FEWEST_BOXES:
         return
     x, y, w, h, width, height = (known[c].to_numpy() for c in (*BOX_COLUMNS, "_w", "_h"))
     beyond = (x + w > width * _SLACK) | (y + h > height * _SLACK)
     corners = (w > x) & (h > y) & (w <= width * _SLACK) & (h <= height * _SLACK)
-    if beyond.mean() > _MOST and corners.mean() > _ALMOST_ALL:
+    plainly = beyond.all() and corners.all()
+    if plainly or (len(x) >= _LEAST_BOXES and beyond.mean() > _MOST and corners.mean() > _ALMOST_ALL):
         raise InputError(
             f'{int(beyond.sum()):,} of the {len(x):,} boxes of "{name}" reach beyond their image when read as x, y, '
             "width, height; read as two corners they fit.",
@@ -106,7 +109,10 @@ def _check_reach(boxes: pl.DataFrame, name: str) -> None:
 
 
 def on_image(labels: pl.DataFrame, context: Context, skipped: Skipped) -> pl.DataFrame:
-    """Leave out masks of another size than their image, empty ones, and what lies beside the image."""
+    """Leave out masks of another size than their image and empty ones; list what lies beside the image.
+
+    That stays: it is a wrong prediction, and COCO counts it as one.
+    """
     sized = labels.join(_sizes(context), on=URI, how="left", maintain_order="left")
     if "rle" in sized.columns:
         masked = pl.col("kind") == KIND_MASK
@@ -120,7 +126,7 @@ def on_image(labels: pl.DataFrame, context: Context, skipped: Skipped) -> pl.Dat
         sized = skipped.without(sized, wrong, "its mask is not of the image's size", remedy, shown)
     beside = sized.select(_beside(turned="angle" in sized.columns).fill_null(value=False)).to_series()
     shown = pl.format("x {} y {} w {} h {}", *(pl.col(c).round(1) for c in BOX_COLUMNS))
-    sized = skipped.without(sized, beside, "it lies beside its image", "check the units and the image", shown)
+    skipped.mention(sized.filter(beside), "it lies beside its image", "check the units and the image", shown)
     return sized.select(labels.columns)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -32,6 +32,8 @@ def given(classes: Sequence[str] | Mapping[int, str]) -> dict[int | str, str]:
     remedy = "Give a list of texts, or a mapping of numbers to them."
     if isinstance(classes, str):
         raise InputError(f"classes is one text ({classes!r:.80}).", remedy)
+    if not isinstance(classes, Iterable):
+        raise InputError(f"classes={classes!r:.80} are no names.", remedy)
     pairs = classes.items() if isinstance(classes, Mapping) else enumerate(classes)
     numbers: dict[int | str, str] = dict(pairs)
     values: list[Any] = list(numbers.values())

@@ -52,6 +52,13 @@ _WORDS = {
 }
 
 
+def _numbered(value: Any) -> Any:
+    """Return a mapping with numbers for keys, as data.yaml had it before JSON made texts of them."""
+    if not isinstance(value, dict):
+        return value
+    return {int(k) if str(k).isdecimal() else k: v for k, v in value.items()}
+
+
 @dataclass
 class Written:
     """What was written: the files, what the format has no words for, and the ids of labels that are left out."""
@@ -127,7 +134,7 @@ def write_yolo(
     out.notes += rows.notes()
     if not names:
         out.notes.append("there are no classes: trainers want at least one name")
-    kept = {k: v for k, v in (extra or {}).items() if k in _OF_POSES}
+    kept = {k: _numbered(v) for k, v in (extra or {}).items() if k in _OF_POSES}
     about_points = {"kpt_shape": list(kpt_shape), **kept} if kpt_shape and task == "pose" else {}
     config = {**_places(splits, out.notes), "task": task, **about_points, "names": dict(sorted(names.items()))}
     out.files.append(_write_yaml(folder / DATA_FILE, config))

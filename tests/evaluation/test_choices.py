@@ -42,12 +42,18 @@ def test_a_mistyped_tag_says_that_the_view_is_empty(p, empty):
         ("iou", "x"), ("iou", True), ("iou", ["x"]), ("iou", [[0.5], [0.5, 0.6]]), ("iou", float("nan")),
         ("confidence", "x"), ("confidence", True), ("confidence", 1.1), ("confidence", float("nan")),
         ("max_detections", 1.5), ("max_detections", True), ("max_detections", 0), ("view", "night"),
+        ("class_aware", "no"),
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_named(p, argument, value):
     with pytest.raises(InputError, match=f"{argument}=") as error:
         p.evaluate("m", **{argument: value})
     assert error.value.remedy
+
+
+def test_sigmas_of_boxes_are_refused(p):
+    with pytest.raises(InputError, match="sigmas are of keypoints"):
+        p.evaluate("m", sigmas=[0.1])
 
 
 @pytest.mark.parametrize("iou", [0.5, np.float32(0.5), np.array([0.5, 0.75]), (0.5,), 1])

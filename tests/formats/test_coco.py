@@ -313,7 +313,8 @@ def test_whole_numbers_are_written_as_they_were_read(tmp_path: Path) -> None:
         {**BOX, "id": 4, "bbox": [1.0, 1.0, 8.0, 7.0], "segmentation": [[1.0, 1.0, 9.0, 1.0, 9.0, 8.0]]},
         {**BOX, "id": 5, "bbox": [1.0, 1.0, 8.0, 7.0], "segmentation": [[1, 1, 9, 1, 9, 8]]},
         {**BOX, "id": 6, "bbox": [1e-7, 0.1, 8.05, 7.5], "segmentation": [[1.05, 1.1, 9.01, 1.2, 9.3, 8.4]]},
-        {**BOX, "id": 7, "keypoints": [1.0, 2.0, 2, 5.5, 6.0, 1], "num_keypoints": 2},
+        {**BOX, "id": 7, "keypoints": [1.0, 2.0, 2, 5.5, 6.0, 1], "num_keypoints": 2, "bbox": [1.0, 2.0, 4.5, 4.0]},
+        {**BOX, "id": 9, "keypoints": [1.5, 2, 2, 0, 0, 0, 3.0, 4.25, 1], "num_keypoints": 2},
         {**BOX, "id": 8, "bbox": [1, 2, 3, 4], "segmentation": {"counts": [10, 4, 1186], "size": [30, 40]}},
     ]
     file = coco(tmp_path / "in", annotations)
@@ -346,6 +347,24 @@ def test_masks_of_another_size_or_without_a_pixel_leave_their_box(tmp_path: Path
         "it has no bbox and no shape that can be used",
         "its mask cannot be used: it is 40 × 50 px (height × width), its image 30 × 40.",
     ]
+
+
+def test_ids_written_as_decimals_are_whole_numbers(tmp_path: Path) -> None:
+    images = [{"id": 1.0, "file_name": "a.png", "width": 40.0, "height": 30.0}]
+    rows = [{**BOX, "id": 5.0, "image_id": 1.0, "category_id": 7.0}]
+    categories = [{"id": 7.0, "name": "dog"}]
+    file = coco(tmp_path, rows, images=images, categories=categories)
+    p = ea.Project.from_coco(file, tmp_path, tmp_path / "p.eaw", strict=True)
+    assert p.objects.df["class_name"].to_list() == ["dog"]
+    p.items.to_coco(tmp_path / "out.json", verify=True)
+    assert json.loads((tmp_path / "out.json").read_text()) == json.loads(file.read_text())
+
+
+def test_a_file_name_with_a_dot_before_it_is_the_same_file(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "./a.png", "width": 40, "height": 30}]
+    p = ea.Project.from_coco(coco(tmp_path, [BOX], images=images), tmp_path, tmp_path / "p.eaw", strict=True)
+    p.items.to_coco(tmp_path / "out.json", verify=True)
+    assert json.loads((tmp_path / "out.json").read_text())["images"] == images
 
 
 def test_categories_that_share_an_id_or_a_name_are_listed(tmp_path: Path) -> None:

@@ -300,17 +300,30 @@ def test_boxes_beside_a_mask_are_not_judged(project):
     assert project.add_predictions("m", [result(box=(0, 0, 0, 0), segmentation=rings)]).predictions == 1
 
 
-def test_boxes_beside_their_image_are_listed(project):
+def test_boxes_beside_their_image_are_listed_and_count_as_wrong(project):
     frame = boxes((10, 10, 30, 20), (100, 10, 30, 20), (10, -20, 30, 20), (500, 10, 30, 20), (90, 70, 30, 30))
     run = project.add_predictions("m", frame)
-    assert (run.predictions, run.skipped) == (2, 3)
+    assert (run.predictions, run.skipped) == (5, 0)
     assert project.problems["where"].to_list() == [f"the frame: row {i}" for i in (1, 2, 3)]
+    assert project.problems["what"].to_list() == ["kept"] * 3
     assert "x 100.0 y 10.0" in project.problems["why"][0]
     # Turned, this one reaches into the image.
     turned = boxes((101, 30, 30, 4)).with_columns(angle=pl.lit(0.0), w=pl.lit(4), h=pl.lit(30))
     with pytest.raises(InputError, match="beside its image"):
-        project.add_predictions("n", turned)
-    project.add_predictions("n", turned.with_columns(angle=pl.lit(90.0)))
+        project.add_predictions("n", turned, strict=True)
+    project.add_predictions("n", turned.with_columns(angle=pl.lit(90.0)), strict=True)
+
+
+def test_three_boxes_that_only_fit_as_corners_are_refused(project):
+    corners = [(60, 50, 95, 75), (55, 40, 90, 70), (60, 45, 99, 79)]
+    with pytest.raises(InputError, match=r"xyxy"):
+        project.add_predictions("m", boxes(*corners))
+    assert project.add_predictions("m", boxes(*corners), box_format="xyxy").predictions == 3
+
+
+def test_classes_that_are_no_names_are_named(project):
+    with pytest.raises(InputError, match="classes=5"):
+        project.add_predictions("m", boxes((10, 10, 30, 20)), classes=5)
 
 
 # -- masks ----------------------------------------------------------------------------------------------

@@ -254,6 +254,9 @@ def cells(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
             category = a["category_id"] if rng.random() < 0.9 else int(rng.integers(1, 4))
             score = round(float(rng.uniform()), 2)
             results.append({"image_id": a["image_id"], "category_id": category, "bbox": box, "score": score})
+    for i in range(7):  # beside their image: wrong predictions all the same
+        image, score = data["images"][i]["id"], round(float(rng.uniform(0.5, 1)), 2)
+        results.append({"image_id": image, "category_id": 1, "bbox": [700.0, 500.0, 20.0, 20.0], "score": score})
     (home / "results.json").write_text(json.dumps(results))
     p = ea.Project.from_coco(home / "truth.json", shared_data / "bccd" / "images", home / "p.eaw")
     p.add_predictions("noisy", home / "results.json")
