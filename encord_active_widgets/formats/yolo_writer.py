@@ -32,6 +32,7 @@ F64 = NDArray[np.float64]
 _VISIBLE = 2
 _ROUNDING_PX = 1e-6
 """A shape that reaches this little over the border lies on it."""
+_ROUNDING_SHARE = 1e-6
 _BOXES = (KIND_BOX, KIND_ROTATED_BOX)
 _OF_POSES = ("flip_idx", "kpt_names")
 """What a data.yaml says of keypoints besides their number; true only while that stays the same."""
@@ -40,6 +41,7 @@ _NOTES = {
     "moved": "{n} {outlines} over the border: points outside of the image are moved onto it",
     "traced": "{n} of kind mask: written as the outline of their pixels",
     "joined": "{n} of several parts or with holes: joined into one ring by lines without width",
+    "twice": "{n} of parts that lie on each other: what they share counts twice",
     "outside": "{n} outside of their images: left out",
     "flat": "{n} without area: left out",
     "unseen": "{n} points of poses outside of their images: written as not labelled",
@@ -254,6 +256,7 @@ class _Rows:
             return "flat" if np.ptp(ring, axis=0).min() <= 0 else "outside"
         self._done["traced"] += kind == KIND_MASK
         self._done["joined"] += len(rings) > 1
+        self._done["twice"] += kind == KIND_POLYGON and len(rings) > 1 and _overlap(rings, row.get("holes") or [])
         if kind not in _BOXES and not rings:
             self._lost[kind] += 1
         if (np.abs(inside * size - ring) > _ROUNDING_PX).any():
@@ -293,6 +296,17 @@ class _Rows:
                 x, y, visible = 0.0, 0.0, 0
             out += [min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0), float(visible)][: self._shape[1]]
         return out
+
+
+def _overlap(rings: list[F64], holes: list[int]) -> bool:
+    """Tell whether the parts of a polygon cover less together than each by itself."""
+    from ..metrics.rotated import ring_area, rings_area
+
+    starts = np.concatenate([[0], np.cumsum([len(r) for r in rings])]).astype(np.int64)
+    flags = np.isin(np.arange(len(rings)), holes)
+    united = rings_area(np.concatenate(rings), starts, flags, 0, len(rings))
+    alone = sum(abs(ring_area(r)) * (-1 if hole else 1) for r, hole in zip(rings, flags, strict=True))
+    return bool(united < alone * (1 - _ROUNDING_SHARE))
 
 
 def _corners(row: dict[str, Any]) -> F64:

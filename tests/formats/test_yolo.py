@@ -322,3 +322,16 @@ def test_no_yaml_crashes_the_reader(tmp_path_factory: pytest.TempPathFactory, te
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(EawError):
         read_yolo(file)
+
+
+def test_parts_that_lie_on_each_other_are_told(tmp_path: Path) -> None:
+    Image.new("RGB", (100, 80)).save(tmp_path / "a.png")
+    outer, inner, apart = [5, 5, 60, 5, 60, 70, 5, 70], [20, 20, 20, 40, 40, 40, 40, 20], [70, 5, 90, 5, 90, 20, 70, 20]
+    rows = [
+        {"class_name": "nested", "points": [*outer, *inner], "rings": [4, 4]},
+        {"class_name": "apart", "points": [*outer, *apart], "rings": [4, 4]},
+        {"class_name": "hole", "points": [*outer, *inner], "rings": [4, 4], "holes": [1]},
+    ]
+    p = ea.Project.from_folder([tmp_path / "a.png"], tmp_path / "p.eaw", labels=lambda _: rows, strict=True)
+    notes = p.items.to_yolo(tmp_path / "y", task="segment", verify=True).notes
+    assert "1 of parts that lie on each other: what they share counts twice" in notes
