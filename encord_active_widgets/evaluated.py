@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ def marked(metric: str) -> str:
     return f"{metric} (0 is best)" if metric in LOW else metric
 
 
-class Evaluation:
+class Evaluation(ABC):
     """How a run compares with the labels.
 
     Scores go from 0 (worst) to 1 (best), but for three of which 0 is best: the share of labels missed (FN rate),
@@ -94,8 +95,9 @@ class Evaluation:
         names, values = zip(*self._scores(), strict=True)
         return pl.DataFrame({"metric": names, "value": values}, schema={"metric": pl.String, "value": pl.Float64})
 
+    @abstractmethod
     def _scores(self) -> list[tuple[str, float | None]]:
-        raise NotImplementedError
+        """Name and value of each score, in the order they are shown."""
 
     @property
     def best(self) -> pl.DataFrame:
@@ -108,12 +110,12 @@ class Evaluation:
         return best(self.curves)
 
     @property
+    @abstractmethod
     def curves(self) -> pl.DataFrame:
         """Precision, recall and F1 by confidence, one row a distinct confidence.
 
         Of all predictions: the `confidence` that was evaluated leaves none out.
         """
-        raise NotImplementedError
 
     @property
     def confusion_frame(self) -> pl.DataFrame:
@@ -121,9 +123,9 @@ class Evaluation:
         return self._long(self.confusion)
 
     @property
+    @abstractmethod
     def confusion(self) -> Confusion:
         """The confusion matrix."""
-        raise NotImplementedError
 
     @staticmethod
     def _long(table: pl.DataFrame) -> pl.DataFrame:
@@ -140,18 +142,19 @@ class Evaluation:
         return self._calibration[0]
 
     @cached_property
+    @abstractmethod
     def _calibration(self) -> tuple[pl.DataFrame, float | None]:
-        raise NotImplementedError
+        """The table of calibration, and the expected calibration error."""
 
     @property
+    @abstractmethod
     def matches(self) -> pl.DataFrame:
         """Every prediction and every label, with outcome, reason, IoU and partner."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def per_class(self) -> pl.DataFrame:
         """One row a class."""
-        raise NotImplementedError
 
     # -- views ------------------------------------------------------------------------------
 
@@ -186,23 +189,26 @@ class Evaluation:
         """The labels that were missed, with a reason each."""
         return self.labels.filter(pl.col("outcome") == "FN")
 
+    @abstractmethod
     def cell(self, label: str, prediction: str) -> View:
         """Return what is behind a cell of the confusion matrix: predictions, or labels where nothing was predicted."""
-        raise NotImplementedError
 
     def _view(self, level: str, rows: NDArray[np.integer], extra: pl.DataFrame) -> View:
         whole = View(self._project, level).at(rows)
         return View(self._project, level, whole._ops, extra.with_columns(pl.Series(ORDINAL, rows, dtype=pl.UInt32)))
 
     @property
+    @abstractmethod
     def _label_level(self) -> str:
-        raise NotImplementedError
+        """The level that labels are at: objects, or classes of images."""
 
+    @abstractmethod
     def _judged_predictions(self) -> tuple[NDArray[np.integer], pl.DataFrame]:
-        raise NotImplementedError
+        """Rows of predictions, and what was found of each."""
 
+    @abstractmethod
     def _judged_labels(self) -> tuple[NDArray[np.integer], pl.DataFrame]:
-        raise NotImplementedError
+        """Rows of labels, and what was found of each."""
 
     # -- further ----------------------------------------------------------------------------
 
@@ -227,8 +233,9 @@ class Evaluation:
             lines.append(f"  {name:<{width}}  {'–' if value is None else f'{value:.3f}'}")
         return "\n".join([*lines, f"  ({self._note()})"])
 
+    @abstractmethod
     def _what(self) -> str:
-        raise NotImplementedError
+        """Say what was compared."""
 
     def _note(self) -> str:
         return "1 is best unless marked, – where there is nothing to find"

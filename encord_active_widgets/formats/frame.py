@@ -327,7 +327,7 @@ def _points(frame: pl.DataFrame, bad: dict[int, tuple[str, str]]) -> pl.DataFram
                 array = np.asarray(given.to_list() if isinstance(given, pl.Series) else given, dtype=np.float64)
                 flat = array.ravel() if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 2) else flat
             except (TypeError, ValueError):
-                pass
+                flat = np.empty(0)  # ragged, or no numbers: listed with the other shapes that are none
             if not flat.size:
                 bad.setdefault(row, ("its points are no pairs of numbers", "give [(x, y), …] in pixels"))
         values.append(flat)
