@@ -65,7 +65,7 @@ def run_headless() -> tuple[Path, Path]:
         for n in range(page.page.locator(EXPLORER).count()):
             explorer = page.explorer(n)
             explorer.root.scroll_into_view_if_needed()
-            explorer.wait_ready()
+            explorer.settled()
             pictures.append(explorer.root.screenshot())
         picture.write_bytes(pictures[0])
         page.save()

@@ -80,9 +80,12 @@ class ExplorerPage:
         return self
 
     def settled(self) -> ExplorerPage:
-        """Wait until what is drawn stays as it is: two frames and every tile on the screen loaded."""
+        """Wait until what is drawn stays as it is: every tile on the screen loaded and decoded, and two frames."""
         self.wait_ready()
+        tiles = self.part("grid").locator(".tile:not([hidden])")
         expect(self.part("grid").locator(".tile.loading:not([hidden])")).to_have_count(0, timeout=ANSWER_TIMEOUT_MS)
+        # Pictures are decoded aside: without this a tile can be drawn before its picture is.
+        tiles.locator("img[src]").evaluate_all("images => Promise.allSettled(images.map(i => i.decode()))")
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return self
 
