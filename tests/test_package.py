@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
 
 BUNDLE_LIMIT_BYTES = 150_000
+PACKED = re.compile(r'"([A-Za-z0-9+/]{10000,}=*)"')
 HEAVY = (
     "altair", "anywidget", "deltalake", "hnswlib", "ipywidgets", "IPython", "numba", "pandas", "PIL", "pyarrow",
     "scipy", "simplejpeg", "sklearn", "umap",
@@ -37,6 +40,13 @@ def bundle(repository: Path) -> str:
     if not file.exists():
         pytest.fail("the widget is not built: run `make bundle`")
     return file.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def app(bundle: str) -> str:
+    """The code that the bundle carries deflated."""
+    (packed,) = PACKED.findall(bundle)
+    return zlib.decompress(base64.b64decode(packed), wbits=-zlib.MAX_WBITS).decode()
 
 
 def test_an_installed_wheel_shows_the_widget_without_node(wheel: Path) -> None:
@@ -67,7 +77,9 @@ def test_a_wheel_installs_and_imports_from_another_folder(wheel: Path, tmp_path:
     assert Path(file).is_relative_to(target)
 
 
-def test_the_widget_loads_nothing_from_the_network(bundle: str) -> None:
+@pytest.mark.parametrize("part", ["bundle", "app"])
+def test_the_widget_loads_nothing_from_the_network(part: str, request: pytest.FixtureRequest) -> None:
+    bundle = request.getfixturevalue(part)
     imports = re.findall(r"""(?:\bfrom|\bimport)\s*\(?\s*["'`](https?:)?//""", bundle)
     assert imports == []
     assert re.findall(r"""@import|\bimportScripts\b|new\s+WebSocket|\bXMLHttpRequest\b""", bundle) == []

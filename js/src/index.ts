@@ -1,69 +1,40 @@
-// The anywidget entry: one engine a model, one shadow root a view, nothing shared between modules.
+// The anywidget entry. It carries the app deflated, for a widget's module travels, and is saved, with every widget.
 
-import { createElement, render as renderView } from "preact";
-import { dress } from "./host/dress";
-import { Scope } from "./host/scope";
-import { watchTheme } from "./host/theme";
-import { Explorer } from "./state/explorer";
-import { type AnyModel, type Channel, ModelChannel } from "./transport/channel";
-import css from "./styles/explorer.css";
-import { App } from "./views/App";
+import packed from "packed:./app";
 
-// Hosts hand `initialize` and `render` different wrappers of one model, and some evaluate this module
-// once for several widgets: the session, unique to a widget, says which engine is meant.
-const engines = new Map<string, Explorer>();
+type App = typeof import("./app");
+type Host = Parameters<App["render"]>[0];
 
-function sessionOf(model: AnyModel): string {
-  return (model.get("_session") as { id: string }).id;
+async function unpack(): Promise<App> {
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).text();
+  const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  try {
+    return (await import(url)) as App;
+  } catch {
+    // A page may forbid modules from blobs and allow them from data, or the other way round.
+    return (await import(`data:text/javascript;charset=utf-8,${encodeURIComponent(text)}`)) as App;
+  } finally {
+    URL.revokeObjectURL(url);
+  }
 }
 
-/** The engine of a model; hosts that skip `initialize` get theirs at the first rendering. */
-function engineOf(model: AnyModel): Explorer {
-  const id = sessionOf(model);
-  const engine = engines.get(id) ?? new Explorer(new ModelChannel(model));
-  engines.set(id, engine);
-  return engine;
+const app = unpack();
+app.catch(() => {}); // said where it is asked for, below
+
+async function initialize(host: Host): Promise<() => void> {
+  return (await app).initialize(host);
 }
 
-function initialize({ model }: { model: AnyModel }): () => void {
-  const id = sessionOf(model);
-  const engine = engineOf(model);
-  return () => {
-    engine.dispose();
-    if (engines.get(id) === engine) engines.delete(id);
-  };
+async function render(host: Host): Promise<() => void> {
+  try {
+    return (await app).render(host);
+  } catch (error) {
+    const note = document.createElement("p");
+    note.textContent = `The explorer could not be started: ${String(error)}. The project works from Python all the same.`;
+    host.el.append(note);
+    return () => note.remove();
+  }
 }
 
-/** Put an explorer into an element; returns what takes it out again. */
-export function mount(explorer: Explorer, element: HTMLElement): () => void {
-  const scope = new Scope();
-  const host = document.createElement("div");
-  host.className = "eaw-explorer";
-  // Without these a "b" or "d d" pressed here inserts or deletes notebook cells.
-  host.dataset["lmSuppressShortcuts"] = "true";
-  host.dataset["jpSuppressContextMenu"] = "true";
-  const root = host.attachShadow({ mode: "open" });
-  element.append(host);
-  watchTheme(host, scope, (dark) => {
-    host.dataset["theme"] = dark ? "dark" : "light";
-    explorer.store.dark.value = dark;
-  });
-  scope.add(explorer.attach());
-  void explorer.loading.positions();
-  void explorer.loading.colors();
-  void dress(root, css).then(() => {
-    if (!scope.signal.aborted) renderView(createElement(App, { explorer, host }), root);
-  });
-  scope.add(() => {
-    renderView(null, root);
-    host.remove();
-  });
-  return () => scope.dispose();
-}
-
-function render({ model, el }: { model: AnyModel; el: HTMLElement }): () => void {
-  return mount(engineOf(model), el);
-}
-
-export type { Channel };
 export default { initialize, render };

@@ -1,7 +1,7 @@
 // The engine and the page against a kernel in memory.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Scope } from "../../src/host/scope";
-import { mount } from "../../src/index";
+import { mount } from "../../src/app";
 import { Actions } from "../../src/state/actions";
 import { Explorer } from "../../src/state/explorer";
 import { makeSpec, MemoryKernel, N } from "../fixtures/kernel";

@@ -1,7 +1,7 @@
 // Another level: nothing of the old one may stay or come late; and edits of labels as they travel.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { mount } from "../../src/index";
+import { mount } from "../../src/app";
 import { Actions } from "../../src/state/actions";
 import { Explorer } from "../../src/state/explorer";
 import { asU32, forEachRow } from "../../src/protocol/selection";
