@@ -15,7 +15,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 export CHROMIUM
 PYTEST_ARGS ?=
 
-.PHONY: help setup browser bundle demo test lint format types js unit e2e bench fuzz docs build clean
+.PHONY: help setup browser bundle demo test torch lint format types js unit e2e bench fuzz docs build clean
 
 help:  ## show this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -52,7 +52,7 @@ browser:
 demo: setup  ## the quickstart in JupyterLab; HEADLESS=1 runs it without a screen and writes demo/
 	@PYTHONPATH=tests $(BIN)/python -m e2e.demo $(if $(HEADLESS),--headless)
 
-test: setup lint js  ## linters, types, JavaScript tests, Python tests, browser tests
+test: setup lint js $(if $(CI),torch)  ## linters, types, JavaScript tests, Python tests, browser tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(STAMPS)/python  ## ruff, formatting, mypy, import rules
@@ -75,6 +75,13 @@ unit: setup  ## Python tests without a browser
 e2e: setup  ## browser tests: JupyterLab, Notebook 7, marimo
 	$(BIN)/python -m pytest -m e2e $(PYTEST_ARGS)
 
+# PyTorch takes 5 GB with what it brings: its tests have an environment of their own, and run by themselves in CI only.
+torch: $(STAMPS)/python  ## tests of the PyTorch adapter, in an environment of their own
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)/torch
+	@if $(BIN)/uv pip install --quiet --python $(VENV)/torch/bin/python -e '.[torch,clip]' pytest; then \
+	  $(VENV)/torch/bin/python -m pytest -q tests/embeddings/test_torch_embedders.py; \
+	else echo "PyTorch cannot be installed here: the tests of its adapter are left out."; fi
+
 $(STAMPS)/bench: $(STAMPS)/python
 	$(UV) -e '.[bench]'
 	@touch $@
@@ -84,7 +91,7 @@ bench: setup $(STAMPS)/bench  ## speed and size as ratios to peers and limits; O
 
 FUZZ_SECONDS ?= 120
 fuzz: $(STAMPS)/python  ## fuzz the readers of labels by coverage; FUZZ_SECONDS=120 each
-	@for kind in coco voc yolo yaml frame; do \
+	@for kind in coco voc yolo yaml frame label_studio cvat; do \
 	  $(BIN)/python tests/fuzz_readers.py $$kind -max_total_time=$(FUZZ_SECONDS) -verbosity=0 || exit 1; \
 	done
 

@@ -22,7 +22,8 @@ from bench_map import ROOT, descriptors
 
 from encord_active_widgets.embeddings.graph import knn_graph
 from encord_active_widgets.embeddings.index import NeighbourIndex
-from encord_active_widgets.metrics.duplicates import duplicate_groups, pairs_within
+from encord_active_widgets.metrics.duplicates import duplicate_groups
+from encord_active_widgets.metrics.near_hashes import pairs_within
 
 K = 10
 GOAL_RECALL = 0.99

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from . import embedders
     from .diagnosis import doctor
     from .duplicates import Duplicates
     from .errors import EawError
-    from .expressions import contains, has, rows, tagged, untagged
+    from .expressions import contains, has, labelled, rows, tagged, untagged
     from .formats.prediction import Prediction
     from .metrics.registry import metric
     from .project import Project
@@ -36,7 +37,9 @@ _WHERE = {
     "View": "view",
     "contains": "expressions",
     "doctor": "diagnosis",
+    "embedders": "embedders",
     "has": "expressions",
+    "labelled": "expressions",
     "metric": "metrics.registry",
     "open": "project:open_project",
     "rows": "expressions",
@@ -54,7 +57,9 @@ __all__ = [
     "__version__",
     "contains",
     "doctor",
+    "embedders",
     "has",
+    "labelled",
     "metric",
     "open",
     "rows",
@@ -69,7 +74,8 @@ def __getattr__(name: str) -> Any:
 
         raise AttributeError(f'encord_active_widgets has no "{name}". {nearest(name, __all__)}')
     module, _, attribute = _WHERE[name].partition(":")
-    value = getattr(import_module(f"{__name__}.{module}"), attribute or name)
+    found = import_module(f"{__name__}.{module}")
+    value = found if module == name else getattr(found, attribute or name)
     globals()[name] = value
     return value
 

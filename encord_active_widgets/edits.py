@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from .errors import InputError, unknown
 from .levels import Level
-from .schema import CLASSIFICATION, ITEM, LABEL, PREDICTION, prediction_level, run_of
-from .state import Snapshot, StateReader
+from .schema import CHANGE_ID, CLASSIFICATION, ITEM, LABEL, PREDICTION, prediction_level, run_of
+from .state import REMOVED_RUN, Snapshot, StateReader
 from .store.fold import Edit
+from .store.folder import ProjectFolder
 from .store.rows import RowSet, encode_rows
 
 if TYPE_CHECKING:
+    from .project import Project
     from .view import View
 
 _NO_ROWS = RowSet("ids", 0, b"")
@@ -29,6 +31,7 @@ _LONGEST_NOTE = 10_000
 class EditVerbs:
     """Edits of a project; `Project` brings the state they work on."""
 
+    _folder: ProjectFolder
     _lock: threading.RLock
     _reader: StateReader
 
@@ -47,15 +50,39 @@ class EditVerbs:
         return self._step(n, "python", redo=True)
 
     def history(self) -> pl.DataFrame:
-        """Every edit, oldest first: when, what, how many rows, cause, code, whether in force."""
+        """Everything that happened, oldest first: when, what, how many rows, cause, code, whether in force.
+
+        Images, labels and runs that were added stand among the edits; they are none, so `undo` passes over them and
+        `in_force` is null.
+        """
         with self._lock:
             names = {run.stored: prediction_level(run.name) for run in self._snapshot().runs.values()}
             table = self._reader.log.history()
+            added = _additions(self._folder.changes.read(), self._folder.runs.read(), table)
         known = pl.col("level").replace(names) if names else pl.col("level")
         gone = pl.col("level").str.starts_with(f"{PREDICTION}-")
-        return table.with_columns(
+        edits = table.with_columns(
             pl.when(gone & ~pl.col("level").is_in(list(names))).then(pl.lit(PREDICTION)).otherwise(known).alias("level")
         )
+        return pl.concat([added, edits]).sort("at", nulls_last=True, maintain_order=True)
+
+    def changes(self) -> pl.DataFrame:
+        """List what edits changed in the labels: what goes with a corrected export.
+
+        It compares what was read with what is there now: a label relabelled twice is one row, one that was undone
+        is none. `p.items.to_coco("corrected.json")` writes the labels as they are now,
+        `p.changes().write_csv("changes.csv")` what was done to them.
+
+        Returns
+        -------
+        pl.DataFrame
+            `change` ("relabelled", "removed", "added", "moved"), `level`, `label_id`, `item_id`, `uri`, classes
+            `before` and `after`, boxes `x_before` … `h_before` and `x` … `h` (pixels), `score` and `reason` of
+            the suggestion that was accepted, `at`, `cause`; oldest first. Images taken out have the level "item".
+        """
+        from .changes import changes
+
+        return changes(cast("Project", self))
 
     @property
     def tags(self) -> pl.DataFrame:
@@ -184,10 +211,15 @@ class EditVerbs:
         return edit
 
     def _step(self, n: int, cause: str, *, redo: bool) -> list[str]:
+        self._folder.writable()
         with self._lock:
             self._snapshot()
             log = self._reader.log
             edits = log.redo(n, cause=cause) if redo else log.undo(n, cause=cause)
+            if any(e.kind == "revert" for e in edits):
+                from .versions import swap_tables
+
+                swap_tables(cast("Project", self), edits, redo=redo)
             if edits:
                 self._reader.publish()
         return [e.text for e in edits]
@@ -199,3 +231,40 @@ def _tag_name(name: Any) -> str:
     if len(name) > _LONGEST_TAG:
         raise InputError(f"A tag of {len(name)} characters is too long.", f"At most {_LONGEST_TAG} characters.")
     return name.strip()
+
+
+_OPENED = "view.relabel(…)"
+"""The code of a change that only makes room for the answers of an edit."""
+
+
+def _additions(changes: pl.DataFrame, runs: pl.DataFrame, edits: pl.DataFrame) -> pl.DataFrame:
+    """Return what was added as rows of the history."""
+    named = runs.select(CHANGE_ID, "run", "kind")
+    rows = []
+    for row in changes.join(named, on=CHANGE_ID, how="left", maintain_order="left").iter_rows(named=True):
+        found = _addition(row)
+        if found is not None and row["code"] != _OPENED and row["cause"] != "review":
+            level, what, n = found
+            rows.append({
+                "edit_id": row[CHANGE_ID], "at": row["at"], "level": level, "kind": "add", "what": what, "n": n,
+                "in_force": None, "cause": row["cause"], "code": row["code"],
+            })  # fmt: skip
+    return pl.DataFrame(rows, schema=edits.schema)
+
+
+def _addition(row: dict[str, Any]) -> tuple[str, str, int] | None:
+    """Return the level, the words and the number of what one change added; None for nothing."""
+    items, labels = row["items"] or 0, row["labels"] or 0
+    if row["run"] is not None:
+        level = prediction_level(row["run"])
+        if row["kind"] == REMOVED_RUN:
+            return level, f'removed run "{row["run"]}"', 0
+        return level, f'added run "{row["run"]}" of {_counted(labels, PREDICTION)}', labels
+    parts = [_counted(n, noun) for n, noun in ((items, "image"), (labels, LABEL)) if n]
+    if not parts:
+        return None
+    return (ITEM if items else LABEL), f"added {' and '.join(parts)}", items or labels
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

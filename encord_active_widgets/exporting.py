@@ -93,7 +93,7 @@ def export(
     project = view.project
     if kind == "lists":
         return _lists(project, items, target)
-    _refuse_without_class(labels)
+    refuse_without_class(labels)
     target.parent.mkdir(parents=True, exist_ok=True)
     items = _placed(project, items, kind)
     if kind == "coco":
@@ -129,7 +129,7 @@ def contents(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:
 
     Items bring all that is on them; objects or classifications bring themselves and their items.
     """
-    snapshot = view.project._snapshot()
+    snapshot, view = view.project._snapshot(), view._exported()
     chosen = view.items() if view.level != ITEM else view
     items = chosen.df
     if view.level == ITEM:
@@ -158,7 +158,7 @@ def contents(view: View) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
-def _refuse_without_class(labels: pl.DataFrame) -> None:
+def refuse_without_class(labels: pl.DataFrame) -> None:
     """Refuse objects without a class: no format of annotations can hold them.
 
     Raises

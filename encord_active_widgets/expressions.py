@@ -12,7 +12,7 @@ import polars as pl
 import polars.selectors as cs
 
 from .errors import InputError
-from .schema import CONTENT_HASH, ORDINAL, TAGS
+from .schema import CONTENT_HASH, ITEM_ID, ORDINAL, TAGS
 from .store.rows import decode_rows
 
 UNTAGGED_COLUMN = "\0untagged"
@@ -93,6 +93,17 @@ def has(expr: pl.Expr) -> pl.Expr:
             f"ea.has got a {type(expr).__name__}.", 'Write an expression such as pl.col("class_name") == "WBC".'
         )
     return pl.col(f"{_HAS_PREFIX}{_json(expr)}")
+
+
+def labelled() -> pl.Expr:
+    """Items that have a label: an object on them, or a class of their own.
+
+    For the filters of a project's items, and for `exclude=` of `Project.acquire`.
+
+    >>> import encord_active_widgets as ea
+    >>> p.filter(~ea.labelled())  # doctest: +SKIP
+    """
+    return has(pl.col(ITEM_ID).is_not_null())
 
 
 def inner_of_has(column: str) -> pl.Expr | None:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from . import schema
 from .schema import CHANGE_ID, CLASS_NAME, CONTENT_HASH, ITEM_ID, LABEL_ID, NOTE, ORDINAL, REVISION, URI
-from .store.fold import LevelEdits
+from .store.fold import DECISIONS, LevelEdits
 
 FILE_METRICS = ("width", "height", "area", "aspect_ratio", "file_size")
 OBJECT_COUNT = "object_count"
 _LATE_COLUMNS = ("mode", "group", "added_at", schema.EXTRA, CONTENT_HASH)
 _ITEM_CONTEXT = (URI, schema.GROUP, schema.FRAME, schema.SPLIT)
-_NO_METRICS = (schema.DUPLICATE_GROUP, schema.SPLIT)
+_NO_METRICS = (schema.DUPLICATE_GROUP, schema.SPLIT, schema.CHANGE, schema.CLASS_BEFORE)
 
 Mask = NDArray[np.bool_]
 
@@ -111,7 +111,7 @@ def label_frame(
 
 
 def edited_frame(frame: pl.DataFrame, edits: LevelEdits) -> pl.DataFrame:
-    """Return a frame with the classes and notes that edits gave to its rows."""
+    """Return a frame with the classes, notes and verdicts that edits gave to its rows."""
     changes: list[pl.Series] = []
     if edits.classes is not None and CLASS_NAME in frame.columns and (edits.classes >= 0).any():
         names = pl.Series(edits.class_names, dtype=pl.String)
@@ -123,7 +123,18 @@ def edited_frame(frame: pl.DataFrame, edits: LevelEdits) -> pl.DataFrame:
             schema={ORDINAL: pl.UInt32, NOTE: pl.String},
         )
         changes.append(frame.select(ORDINAL).join(notes, on=ORDINAL, how="left", maintain_order="left")[NOTE])
+    if edits.verdicts:
+        changes.append(_reviewed(edits))
     return frame.with_columns(changes) if changes else frame
+
+
+def _reviewed(edits: LevelEdits) -> pl.Series:
+    """Return what reviews said of each row; of several answers the one that counts most: a change before a no."""
+    codes = np.zeros(edits.n, np.uint8)
+    for given in edits.verdicts.values():
+        codes = np.where((codes == 0) | (given == 1) | (given >= 3), np.where(given > 0, given, codes), codes)
+    names = pl.Series([None, *DECISIONS[1:]], dtype=pl.String)
+    return names.gather(codes).alias(schema.REVIEWED)
 
 
 def _join_pixels(base: pl.DataFrame, pixels: pl.DataFrame) -> tuple[pl.DataFrame, list[str], pl.Series | None]:

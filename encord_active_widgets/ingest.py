@@ -28,15 +28,44 @@ _ID_HEX = 16
 _STAGE = "import"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ingested:
-    """What one import changed, in numbers of rows."""
+    """What one import changed, in numbers of rows.
+
+    Attributes
+    ----------
+    added, changed, renamed : int
+        Images.
+    labels : int
+        Labels that were added.
+    faults : int
+        What is listed in `p.problems`.
+    labels_changed, labels_unchanged, labels_gone : int
+        Of labels that were handed out and came back: those with another class or shape, those that are as they
+        were, and those that annotators took away.
+    """
 
     added: int = 0
     changed: int = 0
     renamed: int = 0
     labels: int = 0
     faults: int = 0
+    labels_changed: int = 0
+    labels_unchanged: int = 0
+    labels_gone: int = 0
+
+    def __repr__(self) -> str:
+        images = _told(added=self.added, changed=self.changed, renamed=self.renamed)
+        labels = _told(
+            added=self.labels, changed=self.labels_changed, unchanged=self.labels_unchanged, gone=self.labels_gone
+        )
+        parts = [f"{noun}: {told}" for noun, told in (("images", images), ("labels", labels)) if told]
+        listed = f"; {self.faults:,} listed in p.problems" if self.faults else ""
+        return f"Ingested({'; '.join(parts) or 'nothing new'}{listed})"
+
+
+def _told(**numbers: int) -> str:
+    return ", ".join(f"{n:,} {what}" for what, n in numbers.items() if n)
 
 
 @dataclass(frozen=True)

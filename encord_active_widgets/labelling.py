@@ -17,6 +17,7 @@ from .errors import InputError
 from .formats.shape_judging import misfit_masks
 from .formats.source import Fault, Source
 from .ingest import Ingested, commit, label_rows, write_problems
+from .returning import RETURNING, apply_edits, gone_faults, sort_out
 from .schema import CLASS_NAME, CLASSIFICATION, ITEM_ID, KIND_CLASSIFICATION, ORDINAL, URI
 from .store.folder import resolve_address
 
@@ -24,21 +25,22 @@ if TYPE_CHECKING:
     from .project import Project
     from .view import View
 
+_HEAD_BYTES = 4096
 _SAME = ("kind", CLASS_NAME, "x", "y", "w", "h", "angle", "points", "rle", "track_id")
 
 
-def add_labels(project: Project, source: Source, *, code: str) -> Ingested:
+def add_labels(project: Project, source: Source, *, code: str, delete_gone: bool = False) -> Ingested:
     """Give a source's labels to the project's items; what is there already is not added again.
 
     Items are found by address, else by the same file under another spelling, else by a file
-    name that only one of them has.
+    name that only one of them has. Labels of tools that bring ids back may be corrections: see `returning`.
 
     Raises
     ------
     InputError
         The source has no labels, or none of its images is in the project.
     """
-    if source.labels is None or source.labels.is_empty():
+    if source.labels is None or (source.labels.is_empty() and not source.card.get("sent")):
         first = source.faults[0] if source.faults else None
         why = f" The first of {len(source.faults):,} problems: {first.where}: {first.why}." if first else ""
         raise InputError(f"There are no labels to add.{why}", first.remedy if first else "Check the file.")
@@ -58,6 +60,9 @@ def add_labels(project: Project, source: Source, *, code: str) -> Ingested:
         ]
         labels, misfits = _fitting(source.labels, owners, items.alive_frame())
         faults += misfits
+        if source.card.get("format") in RETURNING:
+            source.labels, source.faults = labels, faults
+            return _take_back(project, source, owners, code=code, delete_gone=delete_gone)
         table = project._folder.labels.read()
         counts = table.group_by(ITEM_ID).agg(pl.len().alias("have"))
         change_id = uuid.uuid4().hex
@@ -74,6 +79,31 @@ def add_labels(project: Project, source: Source, *, code: str) -> Ingested:
                 project._folder.write_header(change_id, source.header)
             commit(project._folder, change_id, code, items=0, labels=rows.height, problems=len(faults))
     return Ingested(labels=rows.height, faults=len(faults))
+
+
+def _take_back(project: Project, source: Source, owners: pl.DataFrame, *, code: str, delete_gone: bool) -> Ingested:
+    """Add what is new of labels that come back from annotators; what they corrected is an edit."""
+    assert source.labels is not None
+    folder = project._folder
+    back = sort_out(project, source, owners)
+    faults = [*source.faults, *back.faults, *([] if delete_gone else gone_faults(back))]
+    table = folder.labels.read()
+    counts = table.group_by(ITEM_ID).agg(pl.len().alias("have"))
+    change_id = uuid.uuid4().hex
+    rows = label_rows(back.frame(source.labels), owners, change_id, _next(table), counts)
+    write_problems(folder, faults, whole=False)
+    if rows.height:
+        folder.labels.append(rows, durable=True)
+        commit(folder, change_id, code, items=0, labels=len(back.new), problems=len(faults))
+        project._snapshot()
+    apply_edits(project, back, rows[schema.LABEL_ID][len(back.new) :], delete_gone=delete_gone, code=code)
+    return Ingested(
+        labels=len(back.new),
+        labels_changed=back.changed,
+        labels_unchanged=back.unchanged,
+        labels_gone=len(back.gone),
+        faults=len(faults),
+    )
 
 
 def _fitting(labels: pl.DataFrame, owners: pl.DataFrame, items: pl.DataFrame) -> tuple[pl.DataFrame, list[Fault]]:
@@ -182,9 +212,9 @@ def read_labels(project: Project, labels: Any, *, images: str | os.PathLike[str]
             frame = frame.join(items, on=ITEM_ID, how="left", maintain_order="left").drop(ITEM_ID)
         return read_frame(frame)
     path = Path(labels)
-    kind = kind or {".json": "coco", ".yaml": "yolo", ".yml": "yolo", ".xml": "voc"}.get(path.suffix.lower())
-    if kind is None and path.is_dir():
-        kind = "voc" if any(path.rglob("*.xml")) else "yolo"
+    kind = kind or _kind_of(path)
+    if kind in RETURNING:
+        return _read_returned(project, path, images=images, kind=kind)
     if kind == "coco":
         from .formats.coco import read_coco
 
@@ -197,4 +227,43 @@ def read_labels(project: Project, labels: Any, *, images: str | os.PathLike[str]
         from .formats.yolo import read_yolo
 
         return read_yolo(path)
-    raise InputError(f'"{path}" is of no known format.', 'Say which with format="coco", "voc" or "yolo".')
+    raise InputError(
+        f'"{path}" is of no known format.', 'Say which with format="coco", "voc", "yolo", "label_studio" or "cvat".'
+    )
+
+
+def _kind_of(path: Path) -> str | None:
+    """Tell the format of a file or folder: by its ending, and where two share it by its first characters."""
+    from .formats.cvat_xml import is_cvat
+
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return "label_studio" if _holds_tasks(path) else "coco"
+    if suffix == ".zip" or ((suffix == ".xml" or path.is_dir()) and is_cvat(path)):
+        return "cvat"
+    if path.is_dir():
+        return "voc" if any(path.rglob("*.xml")) else "yolo"
+    return {".yaml": "yolo", ".yml": "yolo", ".xml": "voc"}.get(suffix)
+
+
+def _holds_tasks(path: Path) -> bool:
+    """Tell whether a JSON file is Label Studio's: a list of tasks, or one task; COCO's is an object of lists."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except OSError:
+        return False
+    return head.startswith(b"[") or (head.startswith(b"{") and b'"data"' in head and b'"images"' not in head)
+
+
+def _read_returned(project: Project, path: Path, *, images: str | os.PathLike[str] | None, kind: str) -> Source:
+    from .handing import known_images
+
+    known = known_images(project)
+    if kind == "cvat":
+        from .formats.cvat import read_cvat
+
+        return read_cvat(path, known=known, images=images)
+    from .formats.label_studio import read_label_studio
+
+    return read_label_studio(path, known=known, images=images)

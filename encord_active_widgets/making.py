@@ -325,25 +325,35 @@ class Making:
         images: PathLike | None = None,
         format: str | None = None,  # noqa: A002 - the word users know
         strict: bool = False,
+        delete_gone: bool = False,
     ) -> Ingested:
-        """Add labels to images that are in the project.
+        """Add labels to images that are in the project; take back what annotators corrected.
+
+        What was handed out with `view.to_label_studio` or `view.to_cvat` is known again: a label that is as it was
+        adds nothing, one with another class or shape becomes an edit (all of them one, which `p.undo()` takes
+        back and `p.changes()` lists), what was drawn besides is added. What annotators took away stays, and is
+        listed in `p.problems`, unless `delete_gone`.
 
         Parameters
         ----------
         labels : path, data frame or callable
-            A COCO file (`.json`), a folder of VOC files, a YOLO `data.yaml`; a frame with `path`
-            or `item_id` and the columns of `p.objects.df`; or a function as `from_folder` takes.
+            A COCO file (`.json`), a folder of VOC files, a YOLO `data.yaml`; an export of Label Studio ("JSON" or
+            "JSON-MIN") or of CVAT ("CVAT for images 1.1": the archive or its `annotations.xml`); a frame with
+            `path` or `item_id` and the columns of `p.objects.df`; or a function as `from_folder` takes.
         images : path, optional
             The folder that the file's names start from; by default the images are found by name.
-        format : {"coco", "voc", "yolo"}, optional
-            Where the file name does not tell.
+        format : {"coco", "voc", "yolo", "label_studio", "cvat"}, optional
+            Where the file does not tell.
         strict : bool
             Raise where something would be skipped and listed in `problems`.
+        delete_gone : bool
+            Delete labels that were handed out to Label Studio and that annotators took away, as an edit.
 
         Returns
         -------
         Ingested
-            How many were added. Labels that are there already are not added again.
+            How many were added; of those that came back how many were changed, unchanged or gone. Labels that are
+            there already are not added again.
 
         Raises
         ------
@@ -355,7 +365,7 @@ class Making:
         source = read_labels(cast("Project", self), labels, images=images, kind=format)
         if strict:
             source.strict()
-        return add_labels(cast("Project", self), source, code="p.add_labels(…)")
+        return add_labels(cast("Project", self), source, code="p.add_labels(…)", delete_gone=delete_gone)
 
     def refresh(self) -> Ingested:
         """Look at the source again: new, changed and renamed files. Nothing is removed.

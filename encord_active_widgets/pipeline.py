@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from . import label_stage, pixel_stage, schema
 from .errors import EawError, InputError, unknown
 from .jobs import Job
 from .metrics import registry
 from .pixel_stage import column
-from .schema import CONTENT_HASH, DUPLICATE_GROUP, ITEM, ORDINAL
+from .schema import DUPLICATE_GROUP, ITEM, ORDINAL
 from .values import replace_values
 from .vectors import EmbeddingSet, EmbeddingSets
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 STAGES = ("pixels", "neighbours", "labels", "layout")
 _CUSTOM = "custom"
 _NEIGHBOURS = "neighbours"
+_PAIRS_VERSION = "-pairs2"
+"""Grows with the rules of duplicates: groups of an older version are made anew."""
 
 
 @dataclass
@@ -127,12 +128,13 @@ def _table(project: Project, job: Job) -> None:
 
 
 def _neighbours(project: Project, sets: EmbeddingSets, name: str, vectors: EmbeddingSet, job: Job) -> None:
-    from .metrics.duplicates import duplicate_groups
+    from .duplicate_stage import find_pairs, grouped_column
     from .metrics.neighbours import neighbour_metrics
 
     suffix = sets.suffix(name)
     family = f"{_NEIGHBOURS}{suffix}"
-    key = f"{vectors.key}-{len(vectors)}"
+    whole = not suffix and sets.level == ITEM
+    key = f"{vectors.key}-{len(vectors)}{_PAIRS_VERSION if whole else ''}"
     table = project._folder.values(family, sets.stored)
     done = table.history()[0].get("key") if table.exists() else None
     if done == key:
@@ -144,24 +146,11 @@ def _neighbours(project: Project, sets: EmbeddingSets, name: str, vectors: Embed
     values = neighbour_metrics(np.asarray(vectors.vectors), graph, seed=project.seed)
     columns: dict[str, pl.Series] = {ORDINAL: pl.Series(vectors.rows, dtype=pl.UInt32)}
     columns |= {f"{k}{suffix}": column(f"{k}{suffix}", v) for k, v in values.items()}
-    if not suffix and sets.level == ITEM:
-        level = project._snapshot().items
-        chosen = level.frame[CONTENT_HASH].gather(vectors.rows)
-        phash = (
-            np.zeros(len(vectors), np.uint64)
-            if level.phash is None
-            else level.phash.gather(vectors.rows).fill_null(0).to_numpy()
-        )
-        groups = duplicate_groups(chosen, phash, graph)
-        columns[DUPLICATE_GROUP] = nullable_groups(groups)
+    if whole:
+        groups = grouped_column(find_pairs(project, vectors), int(vectors.rows[-1]) + 1, ())
+        columns[DUPLICATE_GROUP] = groups.gather(vectors.rows)
     table.replace(pl.DataFrame(columns), cause={"key": key})
     job.reach(len(vectors), len(vectors))
-
-
-def nullable_groups(groups: NDArray[np.integer]) -> pl.Series:
-    """Return group numbers with null where an item is alone (-1)."""
-    series = pl.Series(DUPLICATE_GROUP, groups.astype(np.int64))
-    return series.set(series < 0, None)
 
 
 # -- custom metrics on frames and embeddings --------------------------------------------------

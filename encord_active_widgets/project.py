@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +24,16 @@ from .schema import CLASSIFICATION, ITEM, LABEL, OBJECT
 from .state import Snapshot, StateReader
 from .store.folder import ProjectFolder
 from .vectors import EmbeddingSets
+from .version_verbs import VersionVerbs
 from .view import View
 
 if TYPE_CHECKING:
+    from .checking import CheckResult, Limits
     from .duplicates import Duplicates
+    from .embeddings.embedder import Embedder
     from .images.thumbnails import ThumbnailStore
+    from .reviewing import Queue
+    from .vectors import EmbeddingSet
     from .widgets.explorer import Explorer
 
 QUALITY_METRICS = (
@@ -36,7 +41,7 @@ QUALITY_METRICS = (
 )  # fmt: skip
 
 
-class Project(Making, EditVerbs, RunVerbs):
+class Project(Making, EditVerbs, RunVerbs, VersionVerbs):
     """A folder of tables about images, explored and edited in a notebook.
 
     Make one with `Project.from_folder`, `from_frame`, `from_coco`, `from_voc`, `from_yolo`, `from_video`
@@ -50,11 +55,13 @@ class Project(Making, EditVerbs, RunVerbs):
     >>> p.explore()                                        # doctest: +SKIP
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._folder = ProjectFolder(Path(path).expanduser())
-        self._card = self._folder.card()
-        if self._card["format"] < schema.FORMAT_VERSION:
+    def __init__(self, path: str | os.PathLike[str] | ProjectFolder) -> None:
+        self._folder = path if isinstance(path, ProjectFolder) else ProjectFolder(Path(path).expanduser())
+        card = self._folder.card()
+        if card["format"] < schema.FORMAT_VERSION:
             self._folder.migrate()
+            card = self._folder.card()
+        self._card = self._folder.keep_up(card)
         self._lock = threading.RLock()
         self._reader = StateReader(self._folder)
         self._job: Job | None = None
@@ -188,30 +195,136 @@ class Project(Making, EditVerbs, RunVerbs):
                 raise unknown("metric", name, level.metrics)
         return outliers(level.alive_frame(), list(metrics or [m for m in QUALITY_METRICS if m in level.metrics]))
 
-    def duplicates(self, threshold: float | None = None) -> Duplicates:
-        """Return groups of exact and near duplicates; `threshold` is a cosine distance."""
+    def duplicates(self, threshold: float | None = None, *, view: View | None = None) -> Duplicates:
+        """Group the items that show the same picture: copies, other sizes, crops, mirrored ones.
+
+        Parameters
+        ----------
+        threshold : float, optional
+            Cosine distance of the default embedding, 0 to 2: up to it two neighbours with near perceptual
+            hashes are duplicates, and up to twice it two with all but equal hashes, or whose edges agree when
+            one is laid over the other. 0.25 by default, as for the column `duplicate_group`; 0 leaves equal
+            vectors and equal files.
+        view : View, optional
+            Only these items; a chain may go through others.
+
+        Returns
+        -------
+        Duplicates
+            With `.df`, `.groups`, `.leaks`, `.keep(rule)`, `.stack(group)`, `.not_duplicates(view)`, `.explore()`.
+
+        Raises
+        ------
+        InputError
+            Nothing was computed yet, or the threshold is none.
+        """
         from .duplicates import Duplicates
 
-        return Duplicates(self, threshold)
+        return Duplicates(self, threshold, view)
 
-    def search(self, image: Any = None, *, vector: Any = None, k: int = 10, embedding: str | None = None) -> View:
-        """Return the items nearest to an image (path, bytes or (h, w, 3) uint8) or a vector.
+    def not_duplicates(self, items: View | Sequence[str] | pl.Series) -> View:
+        """Say that items are no duplicates of each other; return them.
 
-        The view's `df` has a column `distance`: cosine distance, 0 (same) to 2. An image
-        is searched by the built-in descriptor; for your own embeddings pass `vector=`.
+        An edit like a tag: in the one history, taken back by `undo()`, and kept when duplicates are computed
+        again or asked for at another threshold. No two of these items come into one group any more, neither
+        in `p.duplicates()` nor in the column `duplicate_group`. Each of them may still be a duplicate of a
+        further item; where that would join two of them, it goes to the nearer one.
+
+        Parameters
+        ----------
+        items : View or ids
+            Two items or more.
+
+        Raises
+        ------
+        InputError
+            Fewer than two items, or a view of labels.
         """
-        if (image is None) == (vector is None):
-            raise InputError("search needs an image or a vector.", "Give one of the two.")
-        if vector is None:
-            from .vectors import DESCRIPTOR, image_vector
+        from .duplicates import say_apart
 
-            if embedding not in (None, DESCRIPTOR):
-                raise InputError(
-                    f'An image cannot be searched in "{embedding}": only the built-in descriptor embeds images here.',
-                    "Embed it with your model and pass vector=….",
-                )
-            vector, embedding = image_vector(image), DESCRIPTOR
-        return self.embeddings.search(vector, k, embedding)
+        return say_apart(self, items)
+
+    def check(
+        self, limits: str | os.PathLike[str] | Mapping[str, Any] | Limits | None = None, *, run: str | None = None
+    ) -> CheckResult:
+        """Hold the project against limits: faulty images and labels, class balance, scores of a run, leakage.
+
+        Parameters
+        ----------
+        limits : path, mapping or Limits, optional
+            A TOML file with the tables `at_most`, `at_least` and `thresholds` and the key `run`, or a mapping of
+            the same shape; by default the shipped limits. `eaw check --write-limits` writes them as a file to be
+            edited; `checking.MEASURES` lists what can be limited. A measure that somebody limited and that finds
+            nothing to measure breaks its limit; the shipped limits pass over it.
+        run : str, optional
+            The run whose scores are checked, and that judges labels; by default that of the limits.
+
+        Returns
+        -------
+        CheckResult
+            `.ok`, `.broken` (names), `.df` (one row a limit), `.worst(measure)` (a view), `.to_html(path)`.
+
+        Raises
+        ------
+        InputError
+            The limits cannot be used (unknown names offer the nearest), or metrics were not computed.
+
+        Examples
+        --------
+        >>> result = p.check({"at_most": {"blurred": 0.02, "leakage": 0}})  # doctest: +SKIP
+        >>> result.ok, result.broken                                        # doctest: +SKIP
+        """
+        from .checking import check
+
+        return check(self, limits, run)
+
+    def search(
+        self,
+        image: Any = None,
+        *,
+        text: str | None = None,
+        vector: Any = None,
+        k: int = 10,
+        embedding: str | None = None,
+        embedder: Any = None,
+    ) -> View:
+        """Return the items nearest to an image, a text or a vector, nearest first.
+
+        The view's `df` has a column `distance`: cosine distance, 0 (same) to 2. Texts are always far from
+        images in absolute terms (about 0.7 with CLIP): their order counts.
+
+        Parameters
+        ----------
+        image : path, bytes or ndarray (h, w, 3) uint8, optional
+            By default it is searched with the built-in descriptor. A `str` that is no file and does not look
+            like the address of one is taken as a text.
+        text : str, optional
+            Searched in a set that was made by an embedder with a text tower; see `ea.embedders.clip`.
+        vector : array (d,) or (m, d), optional
+            Of the model that made the set `embedding`.
+        k : int
+            How many.
+        embedding : str, optional
+            The set to search in.
+        embedder : callable, optional
+            The embedder that made the set, where it was not used in this session.
+
+        Raises
+        ------
+        InputError
+            A text, or an image in a set of yours, and no embedder at hand that could embed it.
+        ImageError
+            There is no image at that address.
+
+        Examples
+        --------
+        >>> p.search("photos/cat.jpg")                         # doctest: +SKIP
+        >>> p.embed("clip", ea.embedders.clip("models/clip"))  # doctest: +SKIP
+        >>> p.search("a dark street", k=20)                    # doctest: +SKIP
+        """
+        from .searching import search
+
+        return search(self.embeddings, image, text=text, vector=vector, k=k, embedding=embedding, embedder=embedder)
 
     # -- computing --------------------------------------------------------------------------
 
@@ -244,9 +357,80 @@ class Project(Making, EditVerbs, RunVerbs):
         plan = pipeline.make_plan(stages, metrics, executor)
         return self._run(plan, "compute", background=background)
 
+    def embed(
+        self,
+        name: str,
+        embedder: Embedder,
+        *,
+        batch_size: int | None = None,
+        size: int | tuple[int, int] | None = None,
+        fit: str | None = None,
+        view: View | None = None,
+        replace: bool = False,
+    ) -> EmbeddingSet:
+        """Make vectors of the images with any model, and the neighbours, metrics and map that follow from them.
+
+        Only images without a vector of their present content are embedded: call it again after an interrupt, an
+        error of the model or new images, and it goes on. Each image is decoded once, in threads, ahead of the
+        model. Finished vectors are committed every two seconds. Images that cannot be read are listed in
+        `p.problems` and have no vector. What made the set is kept with it (its name, never weights), so that
+        vectors of two models are not mixed.
+
+        Parameters
+        ----------
+        name : str
+            Of the set, as in `p.embeddings[name]`.
+        embedder : callable
+            Gets a batch and returns its vectors: an array (b, d) of any numeric dtype, a list of vectors, or
+            a torch tensor. With a size the batch is (b, h, w, 3) uint8 RGB, else a list of (h, w, 3) arrays.
+            See `ea.embedders` for ONNX files, torch modules and CLIP.
+        batch_size : int, optional
+            Images a call; what the embedder says, else 32.
+        size : int or (int, int), optional
+            Bring images to this side, or height and width, in pixels; what the embedder says by default.
+        fit : {"crop", "stretch", "pad"}, optional
+            How: the largest centred part in those proportions (default), the whole image squeezed, or the whole
+            image with black beside it.
+        view : View, optional
+            Embed these rows only. A view of objects or predictions embeds their crops, as
+            `p.objects.embed(…)` does.
+        replace : bool
+            Embed all of these rows again. The old vectors leave when the first new ones are there.
+
+        Returns
+        -------
+        EmbeddingSet
+
+        Raises
+        ------
+        ShapeError
+            Another number of rows than images, or a vector of another length than those before.
+        InputError
+            Values that are not finite, an embedder that raised or is not that of the set; what was finished
+            is kept.
+
+        Examples
+        --------
+        >>> def mean_colour(images):
+        ...     return images.mean(axis=(1, 2))
+        >>> p.embed("colour", mean_colour, size=32)                                # doctest: +SKIP
+        >>> p.objects.embed("dino", ea.embedders.onnx("dino.onnx"))                # doctest: +SKIP
+        """
+        from .embed_stage import embed
+
+        chosen = self.items if view is None else view
+        return embed(chosen, name, embedder, batch_size=batch_size, size=size, fit=fit, replace=replace)
+
     def _run(self, plan: Any, title: str, *, background: bool, quiet: bool = False) -> Job:
         from . import pipeline
 
+        return self._work(lambda job: pipeline.run(self, plan, job), title, background=background, quiet=quiet)
+
+    def _work(self, work: Callable[[Job], None], title: str, *, background: bool = False, quiet: bool = False) -> Job:
+        """Run one computation at a time, here with a progress bar or on a thread."""
+        from . import pipeline
+
+        self._folder.writable()
         with self._lock:
             if self._job is not None and self._job.state == "running":
                 if background:
@@ -254,12 +438,12 @@ class Project(Making, EditVerbs, RunVerbs):
                 raise InputError("A computation is already running.", "Wait with job.wait(), or job.cancel() it.")
             job = self._job = Job(title)
         if background:
-            pipeline.start(job, lambda: pipeline.run(self, plan, job), background=True)
+            pipeline.start(job, lambda: work(job), background=True)
             return job
         from .progress import shown
 
         with shown(job, quiet=quiet):
-            pipeline.start(job, lambda: pipeline.run(self, plan, job), background=False)
+            pipeline.start(job, lambda: work(job), background=False)
         return job
 
     def _after_embedding(self, name: str, level: str) -> None:
@@ -295,9 +479,23 @@ class Project(Making, EditVerbs, RunVerbs):
         return self._explore(self.items, **options)
 
     def _explore(self, view: View, **options: Any) -> Explorer:
+        from .protocol.stacks import Stacks
         from .widgets.explorer import Explorer
 
+        if view.level == ITEM and "panels" not in options:
+            options["panels"] = (Stacks(view),)
         return Explorer(view, **options)
+
+    def _review(self, queue: Queue, **options: Any) -> Explorer:
+        from .protocol.reviewing import Review
+
+        return self._explore(queue.view, panels=(Review(queue),), **options)
+
+    def _stacks(self, duplicates: Duplicates, rule: str, **options: Any) -> Explorer:
+        from .protocol.stacks import Stacks
+
+        view = self.items if duplicates._view is None else duplicates._view
+        return self._explore(view, panels=(Stacks(view, duplicates.threshold, rule, open_=True),), **options)
 
     def __repr__(self) -> str:
         from .summary import describe
@@ -310,6 +508,8 @@ class Project(Making, EditVerbs, RunVerbs):
     def _bases(self) -> list[Path]:
         source = self._card.get("source", {})
         bases = []
+        if source.get("own_images"):  # a clone that has copies or links of them
+            bases.append(self.path.resolve())
         if source.get("base_relative"):
             bases.append(Path(os.path.normpath(self.path.resolve() / source["base_relative"])))
         if source.get("base"):

@@ -20,10 +20,12 @@ from .state import REMOVED_RUN, Run, Snapshot
 from .view import View
 
 if TYPE_CHECKING:
+    from .acquiring import Excluded
     from .comparing import Comparison
     from .evaluated import Evaluation
     from .formats.run import Context, RunSource
     from .formats.source import Fault
+    from .object_mistakes import LabelErrors
     from .project import Project
     from .store.folder import ProjectFolder
 
@@ -204,7 +206,7 @@ class RunVerbs:
                 _run_row(change_id, name, kind, known, rows, str(source.card.get("source", source.name)), code),
                 durable=True,
             )
-            _write_problems(folder, name, source.faults)
+            write_problems(folder, prediction_level(name), source.faults)
             commit(folder, change_id, code, items=0, labels=rows.height, problems=len(source.faults), cause=_CAUSE)
             label_stage.predictions(cast("Project", self))
             added = self._run_named(name)
@@ -220,7 +222,7 @@ class RunVerbs:
                 _run_row(change_id, old.name, REMOVED_RUN, [], empty, old.source, code), durable=True
             )
             commit(self._folder, change_id, code, items=0, labels=0, problems=0, cause=_CAUSE)
-            _write_problems(self._folder, old.name, [])
+            write_problems(self._folder, prediction_level(old.name), [])
 
     def evaluate(
         self,
@@ -290,6 +292,168 @@ class RunVerbs:
             max_detections=max_detections,
             sigmas=sigmas,
         )
+
+    def acquire(
+        self,
+        strategy: str | Mapping[str, float] = "entropy",
+        n: int = 100,
+        *,
+        run: str | None = None,
+        embedding: str | None = None,
+        view: View | None = None,
+        exclude: Excluded | Sequence[Excluded] | None = None,
+        aggregate: str = "mean",
+        balance: str | None = None,
+        diverse: bool = False,
+        empty: float = 0.0,
+        seed: int = 0,
+    ) -> View:
+        """Choose the items to label next, those of most need first.
+
+        Parameters
+        ----------
+        strategy : str or mapping of str to float
+            By a run's predictions, from its probabilities p (of a detection that has only a confidence, from
+            p and 1 - p):
+
+            - `"entropy"`: -Σ p ln p, in nats, 0 to ln k
+            - `"least_confidence"`: 1 - max p
+            - `"margin"`: 1 - (the largest p - the second)
+            - `"variance"`: 1 - the variance of p over the largest it can be
+            - `"object_confidence"`: 1 - confidence
+
+            By an embedding, without any model; what `exclude` leaves out counts as covered already:
+
+            - `"facility_location"`, or `"coverage"`: every image gets a similar one among the chosen
+            - `"k_center"`: each is the farthest from all chosen before; takes outliers first
+            - `"typicality"`: the most typical image of each cluster (TypiClust); for the very first labels
+            - `"cluster_balance"`: clusters in turns
+
+            Or `"random"`. A mapping mixes several by weight, `{"entropy": 0.5, "coverage": 0.5}`: what an image is
+            by itself enters by its rank, what it adds to those chosen before by its share of the largest gain at
+            the start, and the greatest weighted sum is taken each time; see `learning.mixing`.
+        n : int
+            How many; more than are left gives all of them, and a warning.
+        run : str, optional
+            Whose predictions; may be left out where there is one run.
+        embedding : str, optional
+            Which embedding; the first of `p.embeddings` by default.
+        view : View, optional
+            Choose among these items only, and let only those of them that are excluded count as covered.
+        exclude : expression, view, or a list of them, optional
+            Items not to choose: `ea.labelled()`, `ea.tagged("done")`. They count as covered; to leave out a test
+            split that stands for nothing, pass the others as `view`.
+        aggregate : {"mean", "max", "sum"}
+            How the scores of an item's predictions are brought together. The sum favours crowded images, the
+            maximum one doubtful object among many sure ones.
+        balance : str, optional
+            Spread the choice over the values of a column such as `"class_name"`, or over the classes the run
+            predicts (`"predicted"`; of several objects the class that fewest images have): each time one of the
+            class taken least. Items without a value come last.
+        diverse : bool
+            Give coverage as much weight as the strategy: `{strategy: 0.5, "coverage": 0.5}`. A batch of the
+            least sure images alone is often one image many times.
+        empty : float
+            Score of items that nothing was predicted on. By default 0, the lowest: nothing there is unsure. With
+            `"object_confidence"` pass 1 to see what a detector found nothing on first.
+        seed : int
+            Decides between items of equal need, and draws clusters and the random order. The same seed on the
+            same data chooses the same items.
+
+        Returns
+        -------
+        View
+            Fixed, of items in the order to label them. Its `df` has the columns `score` (Float64, never rising:
+            the strategy's own measure; the weighted sum of a mixture; the place in the order, from 1 down to 0,
+            where items are taken in turns or at random) and `reason`, a sentence with the numbers. Items without
+            an embedding where one is needed come last, without a score.
+
+        Raises
+        ------
+        InputError
+            There are no predictions, several runs to choose from, no embeddings, nothing to balance by, weights
+            that cannot be used.
+        UnknownNameError
+            There is no such strategy, run, embedding or column.
+
+        References
+        ----------
+        Settles, "Active Learning Literature Survey", 2009; Sener & Savarese 2018 (k-center); Wei, Iyer & Bilmes 2015
+        (facility location); Hacohen, Dekel & Weinshall 2022 (typicality).
+
+        Examples
+        --------
+        >>> p.acquire("entropy", n=200, run="resnet", exclude=ea.labelled(), diverse=True).df  # doctest: +SKIP
+        """
+        from .acquiring import acquire
+
+        return acquire(
+            cast("Project", self),
+            strategy,
+            n,
+            run=run,
+            embedding=embedding,
+            view=view,
+            exclude=exclude,
+            aggregate=aggregate,
+            balance=balance,
+            diverse=diverse,
+            empty=empty,
+            seed=seed,
+        )
+
+    def label_errors(
+        self, run: str | None = None, *, method: str | None = None, view: View | None = None
+    ) -> View | LabelErrors:
+        """Rank labels by how likely they are wrong, worst first.
+
+        Three cases:
+
+        - *A run of a classifier*: a view of items, one row a labelled and predicted image. All are ranked.
+        - *A run of a detector*: `LabelErrors`, one row an error: "missed", "spurious", "location", "class",
+          "duplicate"; see `learning.detection_quality` for what each score is.
+        - *No run*: neighbours in the default embedding tell. The classes of images are looked at where images
+          have any, else those of objects; `view=p.objects` asks for objects.
+
+        Columns of the result: `kind`, `given` and `suggested` classes (null where they do not apply: `suggested` is
+        null where nothing is better, or where there should be no label), `score` in [0, 1], high where the label is
+        more likely wrong, `likely`, which says what the method calls an error, and `reason`.
+
+        Parameters
+        ----------
+        run : str, optional
+            The name of a run. Its predictions must be of a model that did not learn from these labels, else it
+            repeats their errors.
+        method : str, optional
+            For classes: "combined" (default with a run), "self_confidence", "normalized_margin",
+            "confidence_weighted_entropy", "confident_learning", or "neighbours" (default without a run); see
+            `learning.label_quality`. With "combined" the score is the probability that the label is wrong, and the
+            neighbours of an image count as a second opinion where there are embeddings.
+        view : View, optional
+            Rank only what is on these items, or these objects. What labels are like is learnt from all.
+
+        Returns
+        -------
+        View or LabelErrors
+            Fixed: it says what was found when it was called. Labels that are left out, because the model cannot judge
+            them, are listed in `p.problems`; items without a label or a prediction are not ranked.
+
+        Raises
+        ------
+        InputError
+            There are no labels, no predictions and no embeddings, or nothing to tell apart.
+        UnknownNameError
+            There is no such run or method.
+
+        Examples
+        --------
+        >>> errors = p.label_errors("resnet")                         # doctest: +SKIP
+        >>> errors.filter("likely").head(20).review()                 # doctest: +SKIP
+        >>> p.label_errors("yolo").filter(pl.col("kind") == "missed") # doctest: +SKIP
+        """
+        from .mistakes import label_errors
+
+        return label_errors(cast("Project", self), run, method=method, view=view)
 
     def compare(self, a: str, b: str, view: View | None = None, **options: Any) -> Comparison:
         """Compare two runs on the same labels: differences by class, and what each finds that the other misses.
@@ -361,9 +525,8 @@ def _context(project: RunVerbs, classes: Sequence[str] | Mapping[int, str] | Non
     return replace(context, classes=names, categories=numbers, numbers=numbers, given=True, explicit=explicit)
 
 
-def _write_problems(folder: ProjectFolder, name: str, faults: Sequence[Fault]) -> None:
-    """List what a run could not use, in place of what a run of this name could not use before."""
-    stage = prediction_level(name)
+def write_problems(folder: ProjectFolder, stage: str, faults: Sequence[Fault]) -> None:
+    """List what a stage, such as a run, could not use, in place of what it could not use before."""
     old = folder.problems.read()
     columns = {c: [getattr(f, c) for f in faults] for c in ("where", "what", "why", "remedy")}
     rows = {"stage": [stage] * len(faults), **columns, schema.KEY: [None] * len(faults)}

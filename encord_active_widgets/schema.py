@@ -52,6 +52,7 @@ URI = "uri"
 CLASS_NAME = "class_name"
 TAGS = "tags"
 NOTE = "note"
+REVIEWED = "reviewed"
 EXTRA = "extra"
 GROUP = "group"
 FRAME = "frame"
@@ -62,6 +63,8 @@ KEY = "key"
 VECTOR = "vector"
 PHASH = "phash"
 DUPLICATE_GROUP = "duplicate_group"
+CHANGE = "change"
+CLASS_BEFORE = "class_before"
 
 
 @dataclass(frozen=True)
@@ -274,7 +277,8 @@ PROBLEMS = TableSchema(
     key="where",
 )
 
-EMBEDDING = TableSchema("embedding", {KEY: pl.String, VECTOR: pl.Binary}, key=KEY)
+EMBEDDING = TableSchema("embedding", {KEY: pl.String, VECTOR: pl.Binary}, key=KEY, open=True)
+"""Vectors by id. Those that `Project.embed` made carry the `content_hash` of the image they were made from."""
 
 PIXEL_METRICS = TableSchema(
     "pixels",
@@ -301,10 +305,14 @@ def run_of(level: str) -> str | None:
     return run if start == PREDICTION and run else None
 
 
+SUGGESTED_SOURCE = "suggestion:"
+"""What `source` of a label begins with that a model suggested: it counts once a review accepted it. The id of the
+prediction follows."""
+
 HIDDEN_ITEM_COLUMNS = ("modified_ns", CHANGE_ID, REVISION)
 """Bookkeeping that no user frame shows."""
 
 RESERVED_COLUMNS = frozenset(
-    [*ITEMS.columns, *LABELS.columns, *PREDICTIONS.columns, TAGS, NOTE, PHASH, DUPLICATE_GROUP]
+    [*ITEMS.columns, *LABELS.columns, *PREDICTIONS.columns, TAGS, NOTE, REVIEWED, PHASH, DUPLICATE_GROUP]
 )
 """Names that neither metadata nor a custom metric may take."""

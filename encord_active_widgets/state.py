@@ -38,6 +38,7 @@ from .store.tables import Table
 Mask = NDArray[np.bool_]
 
 REMOVED_RUN = "removed"
+SOURCE = "source"
 _LAST_FAMILIES = ("crops", "neighbours")
 """What is special to labels comes before what images have too."""
 
@@ -128,7 +129,7 @@ class StateReader:
 
     def __init__(self, folder: ProjectFolder) -> None:
         self._folder = folder
-        self._log = EditLog(folder.edits)
+        self._log = EditLog(folder.edit_table)
         self._frames: dict[str, tuple[int, pl.DataFrame]] = {}
         self._parts: tuple[Any, ...] = ()
         self._base: dict[str, tuple[pl.DataFrame, tuple[str, ...], pl.Series | None]] = {}
@@ -141,6 +142,11 @@ class StateReader:
     def log(self) -> EditLog:
         """The edit log."""
         return self._log
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the tables were read before."""
+        return self._snapshot is not None
 
     def snapshot(self) -> Snapshot:
         """Return the current state, reading only what changed since the last call."""
@@ -208,7 +214,9 @@ class StateReader:
         def make() -> Level:
             frame, metrics, item_rows = self._prediction_frame(run, base, stamps)
             kept = self._without_removed_items(item_rows, edits, items)
-            noted = self._kept(run.stored, (frame, edits.notes), lambda: edited_frame(frame, kept))
+            noted = self._kept(
+                run.stored, (frame, edits.notes, *edits.verdicts.values()), lambda: edited_frame(frame, kept)
+            )
             name = schema.prediction_level(run.name)
             return Level(name, noted, PREDICTION_ID, kept, metrics, item_rows=item_rows, stored_as=run.stored)
 
@@ -236,8 +244,12 @@ class StateReader:
         base, metrics, item_rows = self._base[name]
         edits = self._without_removed_items(item_rows, state.level(name, base.height), items)
         frame = self._kept(
-            name, (base, edits.classes, edits.class_names, edits.notes), lambda: edited_frame(base, edits)
+            name,
+            (base, edits.classes, edits.class_names, edits.notes, *edits.verdicts.values()),
+            lambda: edited_frame(base, edits),
         )
+        if name == OBJECT and SOURCE in base.columns:
+            edits = _without_waiting(base[SOURCE], edits)
         if name == CLASSIFICATION and frame[CLASS_NAME].null_count():
             # A class that was taken back: the row waits for an answer, and is none meanwhile.
             unanswered = frame[CLASS_NAME].is_null().to_numpy()
@@ -247,19 +259,28 @@ class StateReader:
 
     def _item_level_frame(self, base: pl.DataFrame, edits: LevelEdits, below: tuple[Level, ...]) -> pl.DataFrame:
         objects, classes = below
-        key = (base, objects.frame, _bytes(objects.alive), classes.frame, _bytes(classes.alive), edits.notes)
-        return self._kept(
-            ITEM,
-            key,
-            lambda: edited_frame(
-                label_columns(base, classes.frame, classes.alive, objects.frame, objects.alive), edits
-            ).rechunk(),
-        )
+        key = (base, objects.frame, _bytes(objects.alive), classes.frame, _bytes(classes.alive), edits.notes,
+               *edits.verdicts.values(), *edits.apart)  # fmt: skip
+
+        def make() -> pl.DataFrame:
+            frame = label_columns(base, classes.frame, classes.alive, objects.frame, objects.alive)
+            return edited_frame(self._regrouped(frame, edits), edits).rechunk()
+
+        return self._kept(ITEM, key, make)
+
+    def _regrouped(self, frame: pl.DataFrame, edits: LevelEdits) -> pl.DataFrame:
+        """Form the groups of duplicates again where somebody said what is none."""
+        from .duplicate_stage import grouped_column, pairs_table, read_pairs
+
+        table = pairs_table(self._folder)
+        if not edits.apart or schema.DUPLICATE_GROUP not in frame.columns or not table.exists():
+            return frame
+        return frame.with_columns(grouped_column(read_pairs(table), frame.height, edits.apart))
 
     def _kept(self, name: str, key: tuple[Any, ...], make: Any) -> pl.DataFrame:
         """Make a frame again only when what it is made of is another."""
         known = self._edited.get(name)
-        if known is not None and all(_same(a, b) for a, b in zip(known[0], key, strict=True)):
+        if known is not None and len(known[0]) == len(key) and all(map(_same, known[0], key)):
             return known[1]
         frame: pl.DataFrame = make()
         self._edited[name] = (key, frame)
@@ -305,7 +326,7 @@ class StateReader:
                 frame.select(ITEM_ID, ORDINAL), on=ITEM_ID, how="left", maintain_order="left"
             )
             self._base[level] = (*label_frame(part, frame, values(level)), rows[ORDINAL])
-        self._runs = _newest_runs(frames["runs"].join(committed, on=CHANGE_ID, how="semi", maintain_order="left"))
+        self._runs = newest_runs(frames["runs"].join(committed, on=CHANGE_ID, how="semi", maintain_order="left"))
 
     @property
     def raw_items(self) -> pl.DataFrame:
@@ -313,7 +334,7 @@ class StateReader:
         return self._items
 
 
-def _newest_runs(table: pl.DataFrame) -> dict[str, Run]:
+def newest_runs(table: pl.DataFrame) -> dict[str, Run]:
     """Return the runs that are there: of each name the last, unless that says it was removed."""
     found: dict[str, Run] = {}
     for row in table.iter_rows(named=True):
@@ -324,6 +345,18 @@ def _newest_runs(table: pl.DataFrame) -> dict[str, Run]:
                 row["items"], row["source"],
             )  # fmt: skip
     return found
+
+
+def _without_waiting(source: pl.Series, edits: LevelEdits) -> LevelEdits:
+    """Leave out labels that a model suggested and no review accepted."""
+    waiting = source.str.starts_with(schema.SUGGESTED_SOURCE).fill_null(value=False).to_numpy()
+    if edits.added is not None:
+        waiting = waiting & ~edits.added
+    if not waiting.any():
+        return edits
+    out = edits.copied()
+    out.removed = waiting if edits.removed is None else edits.removed | waiting
+    return out
 
 
 def _bytes(mask: Mask | None) -> bytes | None:

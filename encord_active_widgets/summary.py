@@ -8,6 +8,7 @@ import polars as pl
 
 from .label_stage import is_behind
 from .schema import CLASS_NAME, DUPLICATE_GROUP, OBJECT
+from .store.fold import DECISIONS
 
 if TYPE_CHECKING:
     from .levels import Level
@@ -36,6 +37,7 @@ def describe(project: Project) -> str:
     lines += _tags(level)
     lines += _issues(frame)
     lines += _label_issues(frame, snapshot.levels[OBJECT])
+    lines += _reviewed(project)
     problems = project.problems.height
     if problems:
         lines.append(f"  problems    {problems:,} listed in p.problems")
@@ -124,6 +126,18 @@ def _label_issues(items: pl.DataFrame, level: Level) -> list[str]:
     return [f"  labels      {'; '.join(shown)}"] if shown else []
 
 
+def _reviewed(project: Project) -> list[str]:
+    """Say what reviews answered, at all levels."""
+    state = project._reader.log.state
+    counts = dict.fromkeys(DECISIONS[1:], 0)
+    for edits in state.levels.values():
+        for codes in edits.verdicts.values():
+            for code, name in enumerate(DECISIONS[1:], 1):
+                counts[name] += int((codes == code).sum())
+    shown = ", ".join(f"{name} {n:,}" for name, n in counts.items() if n)
+    return [f"  reviewed    {shown} (p.changes())"] if shown else []
+
+
 def _blurry(frame: pl.DataFrame) -> int:
     """Count blurred images; smaller ones than the working size of the metric are another scale."""
     large = pl.max_horizontal("width", "height") >= _LEAST_SIDE_PX
@@ -137,4 +151,6 @@ def _next(level: Level, project: Project) -> str:
         return "p.compute()"
     if is_behind(project):
         return "p.compute(), for labels have changed since their metrics were computed"
-    return "p.explore() · p.outliers() · p.duplicates()"
+    run = next(iter(project._snapshot().runs), None)
+    wrong = f" · p.label_errors({run!r}).review()" if run is not None else ""
+    return f"p.explore() · p.outliers() · p.duplicates(){wrong}"

@@ -7,6 +7,7 @@ fingerprint of the rows it was made from, and is rebuilt when that no longer fit
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -23,9 +24,11 @@ from numpy.typing import NDArray
 from .errors import EawError, InputError, ShapeError, unknown
 from .formats.source import as_polars
 from .schema import CONTENT_HASH, EMBEDDING, ITEM, KEY, ORDINAL, VECTOR, run_of
+from .store.durable import write_json
 from .view import View
 
 if TYPE_CHECKING:
+    from .embeddings.embedder import Bound
     from .embeddings.graph import Graph
     from .embeddings.index import NeighbourIndex
     from .levels import Level
@@ -190,6 +193,8 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         self._project = project
         self.level = level
         self._loaded: dict[str, EmbeddingSet] = {}
+        self.at_hand: dict[str, Bound] = {}
+        """Embedders of this session by the name of their set, the one used last at the end."""
 
     @property
     def stored(self) -> str:
@@ -229,19 +234,52 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         InputError
             A name that cannot be a folder, or numbers that are not finite.
         """
-        if not _VALID_NAME.match(str(name)):
-            raise InputError(f"{name!r} cannot name an embedding.", "Use letters, digits, dots, dashes, underscores.")
-        if name == DESCRIPTOR:
-            raise InputError('"descriptor" is the built-in set.', "Give yours another name.")
+        self.check_name(name)
+        self._project._folder.writable()
         level = self._project._level(self.level)
         ids, matrix = _aligned(vectors, level)
         data = np.ascontiguousarray(matrix, dtype="<f4")
         blobs = [row.tobytes() for row in data]
         frame = pl.DataFrame({KEY: ids, VECTOR: blobs}, schema=dict(EMBEDDING.columns))
         with self._project._lock:
+            self.at_hand.pop(name, None)
+            self._record(name).unlink(missing_ok=True)
             self._project._folder.embedding(name, self.stored).replace(frame)
             self._loaded.pop(name, None)
         self._project._after_embedding(name, self.level)
+
+    @staticmethod
+    def check_name(name: Any) -> None:
+        """Raise where a name cannot be that of a set of the user's."""
+        if not isinstance(name, str) or not _VALID_NAME.match(name):
+            raise InputError(f"{name!r} cannot name an embedding.", "Use letters, digits, dots, dashes, underscores.")
+        if name == DESCRIPTOR:
+            raise InputError('"descriptor" is the built-in set.', "Give yours another name.")
+
+    # -- embedders --------------------------------------------------------------------------
+
+    def made_by(self, name: str) -> dict[str, Any] | None:
+        """Return what embedder made a set: `name`, `kind`, `size`, `fit`, `text`; None for assigned vectors."""
+        try:
+            record = json.loads(self._record(name).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) and isinstance(record.get("name"), str) else None
+
+    def write_record(self, name: str, record: dict[str, Any]) -> None:
+        """Keep what made a set beside its table, unless it says so already."""
+        if self.made_by(name) != record:
+            self._record(name).parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._record(name), record)
+
+    def keep_embedder(self, name: str, bound: Bound) -> None:
+        """Have an embedder at hand for queries in its set."""
+        self.at_hand.pop(name, None)
+        self.at_hand[name] = bound
+
+    def _record(self, name: str) -> Path:
+        # The underscore keeps Delta's vacuum from taking it for a file of a forgotten commit.
+        return self._project._folder.embedding(name, self.stored).path / "_embedder.json"
 
     @property
     def default(self) -> str | None:
@@ -266,8 +304,10 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         )
         return self._ranked(chosen, found.ravel(), distances.ravel(), wanted, k)
 
-    def search(self, vectors: NDArray[Any], k: int, embedding: str | None = None) -> View:
-        """Find the items nearest to one or several vectors (d,) or (m, d)."""
+    def search(
+        self, vectors: NDArray[Any], k: int, embedding: str | None = None, *, within: Rows | None = None
+    ) -> View:
+        """Find the items nearest to one or several vectors (d,) or (m, d), among some rows where these are given."""
         chosen = self._named(embedding)
         query = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
         if query.shape[1] != chosen.dim:
@@ -275,8 +315,19 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
                 f'The query has {query.shape[1]} numbers; "{chosen.name}" has vectors of {chosen.dim}.',
                 "Embed the query with the same model.",
             )
-        found, distances = chosen.index.query(query, min(max(int(k), 0), len(chosen)))
-        return self._ranked(chosen, found.ravel(), distances.ravel(), np.empty(0, np.uint32), k)
+        nobody = np.empty(0, np.uint32)
+        k = max(int(k), 0)
+        if within is None:
+            found, distances = chosen.index.query(query, min(k, len(chosen)))
+            return self._ranked(chosen, found.ravel(), distances.ravel(), nobody, k)
+        from .embeddings import exact
+        from .embeddings.rows import unit_rows
+
+        places = np.flatnonzero(np.isin(chosen.rows, within))
+        base, _ = unit_rows(np.asarray(chosen.vectors)[places])
+        found, distances = exact.search(base, unit_rows(query)[0], min(k, places.size))
+        rows = np.where(found >= 0, np.append(places, -1)[found], -1)
+        return self._ranked(chosen, rows.ravel(), distances.ravel(), nobody, k)
 
     def neighbours(self, row: int, k: int, embedding: str | None = None) -> tuple[Rows, NDArray[np.float32]]:
         """Return ordinals and cosine distances of the items nearest to one row."""
@@ -332,7 +383,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         if known is not None and known.mark == mark:
             known.seen = seen
             return known
-        stored = table.read().unique(KEY, keep="last", maintain_order=True)
+        stored = table.read().select(KEY, VECTOR).unique(KEY, keep="last", maintain_order=True)
         joined = keys.join(stored, on=KEY, how="inner", maintain_order="left")
         digest = int(joined.select(ORDINAL, VECTOR).hash_rows(seed=0).sum() or 0) if joined.height else 0
         home = self._project._folder.cache / "embeddings" / self.stored / name
@@ -370,6 +421,12 @@ def image_vector(image: Any) -> Vectors:
         An image that cannot be read.
     """
     from .embeddings.descriptor import descriptor
+
+    return descriptor(image_pixels(image))
+
+
+def image_pixels(image: Any) -> NDArray[np.uint8]:
+    """Return an image given as a path, bytes, or (h, w, 3) uint8 as upright RGB pixels; see `image_vector`."""
     from .images.address import read_bytes
     from .images.decode import decode
 
@@ -378,9 +435,9 @@ def image_vector(image: Any) -> Vectors:
             raise ShapeError(
                 f"The image has shape {image.shape} and dtype {image.dtype}.", "Give (h, w, 3) uint8, RGB."
             )
-        return descriptor(np.ascontiguousarray(image))
+        return np.ascontiguousarray(image)
     data = bytes(image) if isinstance(image, (bytes, bytearray, memoryview)) else read_bytes(os.fspath(image))
-    return descriptor(decode(data))
+    return decode(data)
 
 
 def _identical(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:

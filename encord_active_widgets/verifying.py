@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .errors import ProjectError
 from .formats.source import Source
-from .schema import CLASS_NAME, ITEM_ID, KIND_CLASSIFICATION, KIND_KEYPOINTS, KIND_ROTATED_BOX, URI
+from .schema import CLASS_NAME, ITEM_ID, KIND_CLASSIFICATION, KIND_KEYPOINTS, KIND_ROTATED_BOX, LABEL_ID, URI
 
 if TYPE_CHECKING:
     from .project import Project
@@ -85,6 +85,32 @@ def compare(
         raise _differs(target, f"the boxes of {int(off.sum()):,} labels, the first on {where}")
     if not notes and kind == "coco":
         _same_shapes(target, here, there)
+
+
+def compare_returned(target: Path, source: Source, items: pl.DataFrame, labels: pl.DataFrame) -> None:
+    """Raise unless a file for annotators holds the same images, and every label with its id, class and shape.
+
+    What the format has no words for counts as it is written: a polygon of several parts as one ring.
+
+    Raises
+    ------
+    ProjectError
+        How many labels differ, and the first one.
+    """
+    from .returning import same_place
+
+    if set(source.items[URI]) != set(items[URI]):
+        raise _differs(target, f"it holds {source.items.height:,} images instead of {items.height:,}")
+    found = source.labels if source.labels is not None else labels.clear()
+    there = {row[LABEL_ID]: row for row in found.iter_rows(named=True) if row[LABEL_ID] is not None}
+    wrong = []
+    for row in labels.iter_rows(named=True):
+        other = there.get(row[LABEL_ID])
+        if other is None or other[CLASS_NAME] != row[CLASS_NAME] or not same_place(row, other, near=_NEAR_PX["yolo"]):
+            wrong.append(row[LABEL_ID])
+    if wrong:
+        first = source.faults[0].why if source.faults else ""
+        raise _differs(target, f'{len(wrong):,} labels, the first is "{wrong[0]}" {first}'.strip())
 
 
 def _off(a: F64, b: F64, near: float) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,12 @@ from .store.rows import encode_rows
 
 if TYPE_CHECKING:
     from .dataset import ImageDataset
+    from .embeddings.embedder import Embedder
     from .evaluated import Evaluation
     from .exporting import Exported
+    from .formats.encord import Sent
     from .project import Project
-    from .vectors import EmbeddingSets
+    from .vectors import EmbeddingSet, EmbeddingSets
     from .widgets.explorer import Explorer
 
 Rows = NDArray[np.uint32]
@@ -76,6 +78,7 @@ class View:
         frame = level.frame if whole else level.frame[rows]
         out = frame.with_columns(level.tags_of(rows))
         if self._extra is not None:
+            out = out.drop(self._own_columns, strict=False)
             out = out.join(self._extra, on=ORDINAL, how="left", maintain_order="left")
         return out
 
@@ -98,11 +101,8 @@ class View:
     @property
     def columns(self) -> list[str]:
         """Names of the columns of `df`."""
-        return [
-            *self._state().frame.columns,
-            TAGS,
-            *([c for c in self._extra.columns if c != ORDINAL] if self._extra is not None else []),
-        ]
+        own = self._own_columns
+        return [*(c for c in self._state().frame.columns if c not in own), TAGS, *own]
 
     @property
     def tags(self) -> pl.DataFrame:
@@ -162,13 +162,13 @@ class View:
         return self.at(rows[np.sort(chosen)])
 
     def at(self, rows: Sequence[int] | NDArray[np.integer]) -> View:
-        """Return the fixed view of these ordinals, in this order."""
+        """Return the fixed view of these ordinals, in this order; columns of this view alone are kept."""
         array = np.asarray(rows, dtype=np.int64)
         n = self._state().n
         if array.size and (array.min() < 0 or array.max() >= n):
             wrong = int(array[(array < 0) | (array >= n)][0])
             raise InputError(f"Row {wrong} is not among the {n:,} rows.", "Give ordinals below the row count.")
-        return View(self._project, self._level, ((_ROWS, array.astype(np.uint32)),))
+        return self._made(((_ROWS, array.astype(np.uint32)),))
 
     def by_ids(self, ids: Sequence[str] | pl.Series) -> View:
         """Return the fixed view of these ids, in this order; unknown ids raise."""
@@ -203,6 +203,10 @@ class View:
         """Evaluate a run's predictions on these items alone; see `Project.evaluate`."""
         return self._project.evaluate(run, view=self, **options)
 
+    def acquire(self, strategy: str | Mapping[str, float] = "entropy", n: int = 100, **options: Any) -> View:
+        """Choose which of these items to label next; see `Project.acquire`."""
+        return self._project.acquire(strategy, n, view=self, **options)
+
     def _on_items(self, name: str) -> View:
         level = self._project._snapshot().levels[name]
         mine = pl.DataFrame({ITEM_ID: self.items().ids}).with_row_index("place")
@@ -214,6 +218,19 @@ class View:
         """Embedding sets of this level: `p.objects.embeddings["dino"] = vectors`."""
         return self._project._embedding_sets(self._level)
 
+    def embed(self, name: str, embedder: Embedder, **options: Any) -> EmbeddingSet:
+        """Make vectors of these images, or of the crops of these objects; see `Project.embed`."""
+        return self._project.embed(name, embedder, view=self, **options)
+
+    def search(self, image: Any = None, *, k: int = 10, **options: Any) -> View:
+        """Return those of these rows that are nearest to an image, a text or a vector; see `Project.search`.
+
+        Items are searched by their images, objects by their crops.
+        """
+        from .searching import search
+
+        return search(self.embeddings, image, k=k, within=self.rows if self._ops else None, **options)
+
     def similar(self, k: int = 10, *, embedding: str | None = None) -> View:
         """Return the `k` rows nearest to these rows, themselves left out, nearest first.
 
@@ -224,7 +241,7 @@ class View:
 
     def _fixed(self) -> View:
         """Return the rows as they are now: an edit may take them out of their own filter."""
-        return View(self._project, self._level, ((_ROWS, self.rows),), self._extra)
+        return self._made(((_ROWS, self.rows),))
 
     # -- edits --------------------------------------------------------------------------
 
@@ -280,6 +297,60 @@ class View:
         self._project._note(chosen, text)
         return chosen
 
+    # -- reviewed -----------------------------------------------------------------------
+
+    def review(self, *, likely_only: bool = True, **options: Any) -> Explorer:
+        """Open the review of these rows in the notebook cell: one question after the other, by keyboard.
+
+        Rows of `p.label_errors(…)` ask whether the suggestion is right, predictions whether they should become
+        labels, others whether the row is right as it is. Enter accepts, X rejects, 1–9 gives another class,
+        U takes back, ? shows all keys. Answers are edits in the project's one history, so a review can be left
+        and goes on where it was: what was answered is not asked again. See `accept` and `reject` for what they do.
+
+        Parameters
+        ----------
+        likely_only : bool
+            Of rows with a column `likely`, ask only about those that are.
+        **options
+            As for `Project.explore`.
+        """
+        from .reviewing import queue_of
+
+        return self._project._review(queue_of(self, likely_only=likely_only), **options)
+
+    def accept(self, *, likely_only: bool = True) -> View:
+        """Accept the suggestion of each of these rows, as one edit; what `review` does with Enter.
+
+        A class: the label gets the suggested one. A missed object: the prediction becomes a label. A spurious or
+        double label: it is deleted. A badly placed one: it gets the predicted shape. Rows without a suggestion
+        are recorded as right. `p.changes()` lists what was changed.
+
+        Parameters
+        ----------
+        likely_only : bool
+            Of rows with a column `likely`, accept only those that are.
+
+        Raises
+        ------
+        InputError
+            A suggestion cannot take the label's place (a box that of a polygon); nothing is changed then.
+        """
+        return self._answered("accept", likely_only=likely_only)
+
+    def reject(self, *, likely_only: bool = True) -> View:
+        """Say of each of these rows that its label is right as it is, as one edit: it is not asked about again.
+
+        The column `reviewed` keeps the answers: "accepted", "rejected", "changed" (another class), "removed".
+        """
+        return self._answered("reject", likely_only=likely_only)
+
+    def _answered(self, decision: str, *, likely_only: bool) -> View:
+        from .reviewing import decide, queue_of
+
+        queue, chosen = queue_of(self, likely_only=likely_only), self._fixed()
+        decide(queue, np.arange(len(queue)), decision)
+        return chosen
+
     # -- taken along --------------------------------------------------------------------
 
     def split(
@@ -322,6 +393,32 @@ class View:
 
         return ImageDataset(self, transform, target=target)
 
+    def clone(self, path: str | os.PathLike[str], *, images: str = "reference") -> Project:
+        """Make a project of its own of these items and all that is on them; the two are independent.
+
+        Labels, tags, notes, predictions, metrics, embeddings and the history of edits come along. Of a view of labels
+        the images with all their labels are meant. `p.merge(clone)` takes the clone's edits back.
+
+        Parameters
+        ----------
+        path : path
+            A folder that does not exist yet, or is empty.
+        images : {"reference", "copy", "link"}
+            As for `Project.clone`.
+
+        Raises
+        ------
+        InputError
+            The view is empty, the folder is not, or `images` is none of these.
+
+        Examples
+        --------
+        >>> p.filter(ea.tagged("night")).clone("night.eaw", images="copy")  # doctest: +SKIP
+        """
+        from .cloning import clone_view
+
+        return clone_view(self, path, images=images)
+
     def to_coco(self, path: str | os.PathLike[str], *, images: str = "reference", verify: bool = False) -> Exported:
         """Write these items and their labels as COCO JSON; what was read from COCO comes out as it was.
 
@@ -351,6 +448,125 @@ class View:
         from .exporting import export
 
         return export(self, "voc", path, images=images, verify=verify)
+
+    def to_label_studio(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        predictions: str | Sequence[str] | None = None,
+        root: str | os.PathLike[str] | None = None,
+        images: str = "reference",
+        verify: bool = False,
+    ) -> Exported:
+        """Write these items as tasks for Label Studio; `p.add_labels` reads what comes back.
+
+        Labels become one annotation a task: rectangles (turned ones too), polygons, key points, brush masks and
+        choices. Each brings its id back, so that a correction is known as one. Beside the file the labeling
+        interface is written, as XML with the classes of the project.
+
+        Parameters
+        ----------
+        path : path
+            The JSON file; the interface goes to the same name with `.interface.xml`.
+        predictions : str or list of str, optional
+            Runs that are offered as pre-annotations, with their name and confidence.
+        root : path, optional
+            The folder that Label Studio serves (its `LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT`); files are
+            addressed from it. By default the root of the file system.
+        images : {"reference", "copy", "link"}
+            Leave the images where they are, or put them into a folder `images` beside the file.
+        verify : bool
+            Read what was written and compare it with what is here.
+
+        Examples
+        --------
+        >>> chosen = p.sample(50)  # doctest: +SKIP
+        >>> chosen.to_label_studio("tasks.json", predictions="yolo")  # doctest: +SKIP
+        >>> p.add_labels("export.json")  # doctest: +SKIP
+        """
+        from .handing import to_label_studio
+
+        return to_label_studio(self, path, predictions=predictions, root=root, images=images, verify=verify)
+
+    def to_cvat(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        predictions: str | Sequence[str] | None = None,
+        images: str = "reference",
+        verify: bool = False,
+    ) -> Exported:
+        """Write these items and their labels as "CVAT for images 1.1"; `p.add_labels` reads what comes back.
+
+        Make the task with the labels in `<name>.labels.json` (CVAT's raw constructor), upload the images under the
+        names in the file, then upload the annotations. The labels have an attribute `label_id`, by which a
+        correction is known as one.
+
+        Parameters
+        ----------
+        path : path
+            The XML file.
+        predictions : str or list of str, optional
+            Runs whose predictions are written besides, as shapes of the source "auto": what is not deleted in CVAT
+            comes back as a label.
+        images : {"reference", "copy", "link"}
+            Leave the images where they are, or put them into a folder `images` beside the file.
+        verify : bool
+            Read what was written and compare it with what is here.
+        """
+        from .handing import to_cvat
+
+        return to_cvat(self, path, predictions=predictions, images=images, verify=verify)
+
+    def to_encord(
+        self,
+        *,
+        dataset_hash: str | None = None,
+        title: str | None = None,
+        project_hash: str | None = None,
+        predictions: str | None = None,
+        client: Any = None,
+        ssh_key: str | os.PathLike[str] | None = None,
+    ) -> Sent:
+        """Upload these images to Encord, and their labels to a project there: they leave this machine.
+
+        Nothing else here sends anything away, and nothing does before this call. It needs the extra `encord`. Images
+        are put into a dataset under `<name>.<item id><suffix>`; one that is there already is not uploaded again.
+        With a project, labels are written into its label rows, as far as its ontology has an object of this name
+        and shape, or a classification with this option; a row that has labels already is left as it is.
+
+        Parameters
+        ----------
+        dataset_hash : str, optional
+            The dataset the images go to.
+        title : str, optional
+            Instead of it: the title of a dataset that is made.
+        project_hash : str, optional
+            The project that gets the labels; the dataset is attached to it.
+        predictions : str, optional
+            A run whose predictions are written besides, with their confidence and as not drawn by hand.
+        client : encord.EncordUserClient, optional
+            A connection that is there.
+        ssh_key : path, optional
+            Instead of it: the private key to connect with; by default what the SDK finds in its environment.
+
+        Returns
+        -------
+        Sent
+            `dataset_hash`, how many images were uploaded or there already, how many labels were written, and
+            `notes` on what was not.
+
+        Raises
+        ------
+        InputError
+            Neither a dataset nor a title, or the SDK is not installed.
+        """
+        from .handing import to_encord
+
+        return to_encord(
+            self, dataset_hash=dataset_hash, title=title, project_hash=project_hash, predictions=predictions,
+            client=client, ssh_key=ssh_key,
+        )  # fmt: skip
 
     def to_lists(self, folder: str | os.PathLike[str]) -> Exported:
         """Write the addresses of each split to `<split>.txt`, one a line; items without one to `rest.txt`."""
@@ -382,7 +598,20 @@ class View:
         return self._project._snapshot().levels[self._level]
 
     def _with(self, op: Op) -> View:
-        return View(self._project, self._level, (*self._ops, op), self._extra)
+        return self._made((*self._ops, op))
+
+    def _exported(self) -> View:
+        """Return the rows that go into another tool's file: as they are now, without columns of this view alone."""
+        return self if self._extra is None else View(self._project, self._level, ((_ROWS, self.rows),))
+
+    def _made(self, ops: tuple[Op, ...]) -> View:
+        """Return a view of the same kind, with the same columns of its own, after other steps."""
+        return type(self)(self._project, self._level, ops, self._extra)
+
+    @property
+    def _own_columns(self) -> list[str]:
+        """Columns that belong to this view alone; they stand in for columns of the level with the same names."""
+        return [c for c in self._extra.columns if c != ORDINAL] if self._extra is not None else []
 
     def _known(self, name: str, level: Level) -> None:
         extra = set(self._extra.columns) if self._extra is not None else set()
@@ -409,6 +638,7 @@ class View:
             if level.alive is not None:
                 lazy = lazy.filter(pl.lit(pl.Series(level.alive)))
         if self._extra is not None:
+            lazy = lazy.drop(self._own_columns, strict=False)
             lazy = lazy.join(self._extra.lazy(), on=ORDINAL, how="left", maintain_order="left")
         for step in steps:
             lazy = self._step(lazy, step, level)
@@ -458,7 +688,9 @@ def _no_column(name: str, level: Level, more: set[str]) -> UnknownNameError:
 
 def _check(expr: Any, level: Level, extra: pl.DataFrame | None) -> pl.Expr:
     if isinstance(expr, str):
-        expr = pl.sql_expr(expr)
+        from .query_text import parse_query
+
+        expr = parse_query(expr)
     if isinstance(expr, (bool, np.bool_)):
         raise InputError(
             "A filter got a plain True or False, not an expression.", 'Write pl.col("brightness") < 0.2, with pl.col.'

@@ -1,6 +1,6 @@
 """Fuzz the readers of labels by coverage: nothing but named errors may come out, nothing half-written may stay.
 
-python tests/fuzz_readers.py coco|voc|yolo|yaml|frame [-max_total_time=600]
+python tests/fuzz_readers.py coco|voc|yolo|yaml|frame|label_studio|cvat [-max_total_time=600]
 
 Run by hand (`make fuzz`); the same readers are fuzzed in shorter form by hypothesis in every test run.
 """
@@ -15,7 +15,7 @@ import atheris
 
 with atheris.instrument_imports(include=["encord_active_widgets.formats"]):
     from encord_active_widgets.errors import EawError
-    from encord_active_widgets.formats import coco, frame, voc, yolo
+    from encord_active_widgets.formats import coco, cvat, frame, label_studio, voc, yolo
 
 import numpy as np
 import polars as pl
@@ -33,7 +33,28 @@ _VOC = (
 )
 _YOLO = b"0 0.5 0.5 0.2 0.2\n0 0.1 0.1 0.9 0.1 0.5 0.9\n"
 _YAML = b"path: .\ntrain: images\nnames: {0: c}\nkpt_shape: [1, 3]\n"
-SEEDS = {"coco": [_COCO], "voc": [_VOC], "yolo": [_YOLO], "yaml": [_YAML], "frame": [_COCO]}
+_TASKS = (
+    b'[{"id":1,"data":{"image":"/data/upload/1/1a2b3c4d-a.png"},"annotations":[{"id":2,"lead_time":1.5,"completed_by":1,'
+    b'"result":[{"id":"r","type":"rectanglelabels","original_width":4,"original_height":4,"value":{"x":1,"y":1,'
+    b'"width":50,"height":50,"rotation":30,"rectanglelabels":["c"]}},{"original_width":4,"original_height":4,"value":'
+    b'{"points":[[0,0],[9,0],[9,9]],"polygonlabels":["c"]}},{"original_width":1,"original_height":2,"value":{"format":'
+    b'"rle","rle":[0,0,0,8,57,27,192,240,2,127,128],"brushlabels":["c"]}},{"value":{"choices":["c"]}}]}]}]'
+)
+_CVAT = (
+    b'<annotations><image id="0" name="a.png" width="4" height="4"><box label="c" xtl="1" ytl="1" xbr="2" ybr="3" '
+    b'rotation="30"><attribute name="a">b</attribute></box><polygon label="c" points="0,0;1,0;1,1"/><mask label="c" '
+    b'rle="0, 1, 3" left="0" top="0" width="2" height="2"/><tag label="c"/><skeleton label="c"><points points="1,1"/>'
+    b'</skeleton><ellipse label="c" cx="1" cy="1" rx="1" ry="1"/></image></annotations>'
+)
+SEEDS = {
+    "coco": [_COCO],
+    "voc": [_VOC],
+    "yolo": [_YOLO],
+    "yaml": [_YAML],
+    "frame": [_COCO],
+    "label_studio": [_TASKS],
+    "cvat": [_CVAT],
+}
 
 
 def prepare() -> None:
@@ -60,6 +81,12 @@ def one(kind: str, data: bytes) -> None:
         elif kind == "voc":
             (HOME / "v.xml").write_bytes(data)
             check(voc.read_voc(HOME / "v.xml", images=HOME / "images").labels)
+        elif kind == "label_studio":
+            (HOME / "t.json").write_bytes(data)
+            check(label_studio.read_label_studio(HOME / "t.json").labels)
+        elif kind == "cvat":
+            (HOME / "cvat.xml").write_bytes(data)
+            check(cvat.read_cvat(HOME / "cvat.xml").labels)
         elif kind == "yolo":
             (HOME / "labels" / "a.txt").write_bytes(data)
             for task in (None, "obb", "pose"):

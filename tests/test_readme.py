@@ -30,7 +30,7 @@ def test_the_five_minute_tour_runs_as_written(
             exec(code, scope)
         assert scope["p"].tags.filter(tag="duplicate")["count"].item() > 0  # type: ignore[attr-defined]
     finally:
-        for name in {"w", "w2"} & scope.keys():
+        for name in {"w", "w2", "w3", "w4"} & scope.keys():
             scope[name].close()  # type: ignore[attr-defined]
 
 

@@ -222,40 +222,72 @@ layout_epoch = _compiled(_layout_epoch, fastmath=True)
 # -- farthest-point order -------------------------------------------------------------------------
 
 
-def _cover(points: Any, reach: Any, order: Any, first: int, picks: int) -> int:
-    """Pick points greedily, each the farthest from those picked before; `reach` is what is left (squared).
+_STRIDE = 32
+"""Coordinates summed in single precision before asking whether a row is too far already."""
 
-    Picked points have reach -1. Returns how many were picked; it stops when all that is left is on top of
-    a picked point.
+
+def _exact(points: Any, i: Any, j: Any) -> Any:
+    """Return the squared distance of two rows in double precision."""
+    total = 0.0
+    for d in range(points.shape[1]):
+        gap = np.float64(points[i, d]) - np.float64(points[j, d])
+        total += gap * gap
+    return total
+
+
+_exact = _compiled(_exact)
+
+
+def _nearer(points: Any, short: Any, squared: Any, slack: Any, centres: Any, rows: Any, start: int, stop: int) -> None:
+    """Bring some rows nearer to new centres; `short` never exaggerates a distance, `slack` allows for rounding.
+
+    Rows whose squared distance is not above 0 stay as they are: they are centres, or lie on one.
     """
-    n, dim = points.shape
-    at = first
-    for pick in range(picks):
-        order[pick] = at
-        reach[at] = np.float32(-1.0)
-        best = np.float32(0.0)
-        following = -1
-        for i in range(n):
-            left = reach[i]
-            if left <= 0:
+    dim = points.shape[1]
+    width = short.shape[1]
+    for r in range(start, stop):
+        i = rows[r]
+        left = squared[i]
+        if left <= 0:
+            continue
+        limit = np.float32(left) * np.float32(1.00001) + slack
+        for c in range(centres.shape[0]):
+            at = centres[c]
+            total = np.float32(0.0)
+            for d in range(width):
+                gap = short[i, d] - short[at, d]
+                total += gap * gap
+            if total > limit:
                 continue
             total = np.float32(0.0)
-            for d in range(dim):
-                gap = points[i, d] - points[at, d]
-                total += gap * gap
-            if total < left:
-                left = total
-                reach[i] = left
-            if left > best:
-                best = left
-                following = i
-        if following < 0:
-            return pick + 1
-        at = following
-    return picks
+            d = 0
+            while d < dim and total <= limit:
+                end = min(d + _STRIDE, dim)
+                for e in range(d, end):
+                    gap = points[i, e] - points[at, e]
+                    total += gap * gap
+                d = end
+            if total <= limit:
+                left = min(left, _exact(points, i, at))
+                limit = np.float32(left) * np.float32(1.00001) + slack
+        squared[i] = left
 
 
-cover = _compiled(_cover, fastmath=True)
+nearer = _compiled(_nearer, fastmath=True)
+
+
+def _nearer_by_block(points: Any, norms: Any, products: Any, squared: Any, slack: Any, rows: Any, centres: Any) -> None:
+    """Bring rows nearer to many new centres, given -2 times their products (rows, centres) and all squared lengths."""
+    for r in range(rows.shape[0]):
+        i = rows[r]
+        limit = np.float32(squared[i]) * np.float32(1.00001) + slack
+        for c in range(centres.shape[0]):
+            if norms[i] + norms[centres[c]] + products[r, c] <= limit:
+                squared[i] = min(squared[i], _exact(points, i, centres[c]))
+                limit = np.float32(squared[i]) * np.float32(1.00001) + slack
+
+
+nearer_by_block = _compiled(_nearer_by_block)
 
 
 def _sift(tree: Any, leaf: Any, value: Any) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from encord_active_widgets.embeddings.farthest import Reach
 from encord_active_widgets.embeddings.fuzzy import Edges, fuzzy_edges, membership
 from encord_active_widgets.embeddings.graph import Graph, knn_graph
 from encord_active_widgets.embeddings.index import NeighbourIndex
@@ -218,8 +219,9 @@ def _warm_up() -> None:
     graph = knn_graph(vectors, k=3)
     umap_layout(vectors, graph)
     # The loops of metrics/neighbours.py, which a finished graph is for next.
-    order, reach = np.zeros(len(vectors), np.int64), np.ones(len(vectors), np.float32)
-    kernels.cover(vectors, reach, order, 0, 1)
+    order, reach = np.zeros(len(vectors), np.int64), Reach(vectors)
+    reach.add(0)
+    reach.add_all(np.arange(1, 3))
     kernels.cover_by_graph(np.ones(2 * len(vectors), np.float32), graph.rows, graph.distances, order, 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from encord_active_widgets.embeddings.farthest import Reach, central_row
 from encord_active_widgets.embeddings.graph import Graph
 from encord_active_widgets.embeddings.rows import as_matrix, unit_rows
 from encord_active_widgets.errors import ShapeError
@@ -73,13 +74,20 @@ def neighbour_metrics(vectors: ArrayLike, graph: Graph, *, seed: int = 0) -> dic
         return out
     distances = np.where(graph.rows[present] >= 0, graph.distances[present], np.nan)
     out["uniqueness"][present] = _filled(distances[:, :1])[:, 0]
-    out["typicality"][present] = 1 / (1 + np.sqrt(2 * _filled(distances)).mean(axis=1))
-    points = _projected(unit[present], np.random.default_rng(seed))
+    out["typicality"][present] = typicality(graph)[present]
+    points = projected(unit[present], np.random.default_rng(seed))
     renamed = np.full(n + 1, -1, np.int32)
     renamed[present] = np.arange(len(present), dtype=np.int32)
     out["diversity"][present] = diversity_rank(points, renamed[graph.rows[present]], graph.distances[present])
     out["difficulty"][present] = _difficulty(unit[present], points, np.random.default_rng(seed))
     return out
+
+
+def typicality(graph: Graph) -> Values:
+    """Return 1 / (1 + mean Euclidean distance to the neighbours in a graph), (n,); see `neighbour_metrics`."""
+    distances = np.where(graph.rows >= 0, graph.distances, np.nan)
+    values: Values = 1 / (1 + np.sqrt(2 * _filled(distances)).mean(axis=1))
+    return values
 
 
 def _filled(distances: Values) -> Values:
@@ -93,7 +101,7 @@ def _filled(distances: Values) -> Values:
     return filled
 
 
-def _projected(unit: Values, rng: np.random.Generator) -> Values:
+def projected(unit: Values, rng: np.random.Generator) -> Values:
     """Project on the first principal components of a sample: fewer numbers for the same distances."""
     if unit.shape[1] <= _COMPONENTS:
         return np.ascontiguousarray(unit)
@@ -139,13 +147,15 @@ def diversity_rank(points: Values, neighbours: NDArray[np.int32], distances: Val
     if n <= 1:
         return np.ones(n, np.float32)
     order = np.full(n, -1, np.int64)
-    reach = np.full(n, np.inf, np.float32)
     squared = np.where(neighbours >= 0, 2 * distances, np.inf).astype(np.float32)
-    first = int(np.square(points - points.mean(axis=0)).sum(axis=1).argmin())
-    picks = min(n, max(1, _EXACT_PAIRS // n))
-    picked = int(kernels.cover(points, reach, order, first, picks))
+    exact = Reach(points)
+    order[0] = central_row(points)
+    exact.add(int(order[0]))
+    found, _ = exact.take_farthest(min(n, max(1, _EXACT_PAIRS // n)) - 1, whole=True)
+    picked = found.size + 1
+    order[1:picked] = found
     if picked < n:
-        reach = _nearer_by_graph(reach, neighbours, squared, order[:picked])
+        reach = _nearer_by_graph(exact.squared.astype(np.float32), neighbours, squared, order[:picked])
         leaves = 1 << (n - 1).bit_length()
         tree = np.full(2 * leaves, -1, np.float32)
         tree[leaves : leaves + n] = reach
@@ -175,7 +185,7 @@ def _nearer_by_graph(
 
 def _difficulty(unit: Values, points: Values, rng: np.random.Generator) -> Values:
     """Return the cosine distance of every item to the centre of its cluster."""
-    owner = _spherical_kmeans(points, rng)
+    owner = spherical_kmeans(points, rng)
     clusters = int(owner.max()) + 1
     order = np.argsort(owner, kind="stable")
     cuts = np.searchsorted(owner[order], np.arange(clusters))
@@ -190,10 +200,19 @@ def _difficulty(unit: Values, points: Values, rng: np.random.Generator) -> Value
     return out
 
 
-def _spherical_kmeans(points: Values, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the cluster of every point; clusters without points are numbered away."""
+def spherical_kmeans(points: Values, rng: np.random.Generator, clusters: int | None = None) -> NDArray[np.int64]:
+    """Return the cluster of every point; clusters without points are numbered away.
+
+    Parameters
+    ----------
+    points : (n, d) float32
+    rng : Generator
+        Draws the points that are the first centres.
+    clusters : int, optional
+        At most this many; by default one for 50 points, at most 100.
+    """
     n = len(points)
-    clusters = int(np.clip(n // _ITEMS_A_CLUSTER, 1, _MOST_CLUSTERS))
+    clusters = int(np.clip(n // _ITEMS_A_CLUSTER, 1, _MOST_CLUSTERS)) if clusters is None else min(clusters, n)
     centres = points[np.sort(rng.choice(n, clusters, replace=False))]
     owner = np.full(n, -1, np.int64)
     for _ in range(_KMEANS_STEPS):

@@ -54,13 +54,40 @@ def class_quality(
     if n == 0 or neighbours.shape[1] == 0:
         return out
     codes = np.asarray(codes, np.int64)
-    counts = np.bincount(codes[codes >= 0], minlength=1)
-    around = np.where(neighbours >= 0, codes[np.maximum(neighbours, 0)], -1)
-    known = around >= 0
-    weight = np.where(known, 1.0 / (np.maximum(distances, 0) + _NEAREST), 0.0)
-    weight /= np.sqrt(np.where(known, counts[np.maximum(around, 0)], 1))
+    around, weight = _weights(codes, neighbours, distances)
     total = weight.sum(axis=1)
     same = np.where(around == codes[:, None], weight, 0.0).sum(axis=1)
     fine = (codes >= 0) & (total > 0)
     out[fine] = (same[fine] / total[fine]).astype(np.float32)
     return out
+
+
+def class_weights(
+    codes: NDArray[np.integer], neighbours: NDArray[np.integer], distances: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the share of each class in the neighbourhood of each row; `class_quality` is that of its own class.
+
+    Returns
+    -------
+    (n, k) float64
+        k is the highest class code + 1. Zeros for a row without a neighbour that has a class.
+    """
+    n, codes = len(codes), np.asarray(codes, np.int64)
+    k = int(codes.max(initial=0)) + 1
+    around, weight = _weights(codes, neighbours, distances)
+    places = np.repeat(np.arange(n), around.shape[1]) * k + np.maximum(around, 0).ravel()
+    sums = np.bincount(places, weight.ravel(), minlength=n * k).reshape(n, k)
+    total = sums.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(sums, total, out=np.zeros_like(sums), where=total > 0))
+
+
+def _weights(
+    codes: NDArray[np.integer], neighbours: NDArray[np.integer], distances: NDArray[np.floating]
+) -> tuple[NDArray[np.integer], NDArray[np.float64]]:
+    """Return the class of each neighbour, -1 for none, and what it weighs."""
+    counts = np.bincount(codes[codes >= 0], minlength=1)
+    around = np.where(neighbours >= 0, codes[np.maximum(neighbours, 0)], -1)
+    known = around >= 0
+    weight = np.where(known, 1.0 / (np.maximum(distances, 0) + _NEAREST), 0.0)
+    weight /= np.sqrt(np.where(known, counts[np.maximum(around, 0)], 1))
+    return around, weight

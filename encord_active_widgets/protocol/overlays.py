@@ -34,7 +34,13 @@ def drawn_objects(level: Level, item_row: int) -> tuple[list[dict[str, Any]], li
     mask = (level.item_rows == item_row).to_numpy()
     if level.alive is not None:
         mask = mask & level.alive
-    frame = level.frame.filter(pl.Series(mask)).head(_MOST_OBJECTS)
+    return drawn(level, level.frame.filter(pl.Series(mask)).head(_MOST_OBJECTS))
+
+
+def drawn(level: Level, frame: pl.DataFrame) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """Return rows of a level as the page draws them, and the buffers their coordinates and masks lie in."""
+    if frame.is_empty():  # it may lack the columns of shapes
+        return [], [b""]
     more = [c for c in ("confidence", "outcome", "reason") if c in frame.columns]
     key = level.key
     wanted = ("angle", "track_id", "points", "rings", "holes", "visibility", "rle", "mask_h", "mask_w")

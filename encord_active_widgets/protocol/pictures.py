@@ -33,7 +33,7 @@ class Pictures:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._made: OrderedDict[str, bytes] = OrderedDict()
-        self._crops: OrderedDict[tuple[str, str | None], tuple[bytes, dict[str, Any] | None]] = OrderedDict()
+        self._crops: OrderedDict[tuple[str, ...], tuple[bytes, dict[str, Any] | None]] = OrderedDict()
         self._pool: ThreadPoolExecutor | None = None
 
     def thumbnails(self, level: Level, items: Level, rows: NDArray[np.uint32]) -> list[bytes]:
@@ -77,7 +77,7 @@ class Pictures:
         frame = level.frame[rows[known]]
         places: dict[int, list[int]] = {}
         for k, item_row in enumerate(level.item_rows.gather(rows[known]).to_list()):
-            key = self._key_of(frame, k)
+            key = self._key_of(level, frame, k)
             if key in self._crops:
                 blobs[known[k]], shapes[known[k]] = self._crops[key]
             else:
@@ -91,14 +91,15 @@ class Pictures:
         for mine, made in zip(places.values(), self._workers().map(_cut_all, work), strict=True):
             for k, (blob, shape) in zip(mine, made, strict=True):
                 blobs[known[k]], shapes[known[k]] = blob, shape
-                self._crops[self._key_of(frame, k)] = (blob, shape)
+                self._crops[self._key_of(level, frame, k)] = (blob, shape)
         while len(self._crops) > _MOST_KEPT:
             self._crops.popitem(last=False)
         return blobs, shapes
 
     @staticmethod
-    def _key_of(frame: pl.DataFrame, k: int) -> tuple[str, str | None]:
-        return frame.to_series(0)[k], frame[CLASS_NAME][k]
+    def _key_of(level: Level, frame: pl.DataFrame, k: int) -> tuple[str, ...]:
+        """Name a picture: labels and predictions count their ids alike."""
+        return level.stored, frame[level.key][k], frame[CLASS_NAME][k] or ""
 
     def warm_up(self) -> None:
         """Load what crops need, on a thread: the first page of them comes at once."""

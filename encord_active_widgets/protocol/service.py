@@ -6,6 +6,7 @@ import json
 import math
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
@@ -69,6 +70,7 @@ class Service:
         self.project: Project = view.project
         self.session = uuid.uuid4().hex
         self.expressions: dict[str, pl.Expr] = {}
+        self.panels: dict[str, Callable[[], dict[str, Any]]] = {}
         self._caches: dict[str, ColumnCache] = {}
         self._pictures = Pictures(self.project)
         self._base: tuple[int, Mask | None, NDArray[np.uint32] | None] | None = None
@@ -214,6 +216,7 @@ class Service:
             "tags": self.tag_list(level),
             "saved": self.saved(snapshot),
             "base": None if base is None else {"n": int(base.sum())},
+            "panels": {name: describe() for name, describe in self.panels.items()},
             "state": "empty" if alive == 0 else "ready" if computed or len(self._sets()) else "raw",
             "job": self._settled_job(),
             "problems": self.project.problems.height,

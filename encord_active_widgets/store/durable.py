@@ -28,11 +28,16 @@ def sync_folder(path: Path) -> None:
 def write_json(path: Path, value: object) -> None:
     """Replace a small JSON file atomically and durably."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=2, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # a full disk: nothing half-written stays
+            temporary.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

@@ -30,8 +30,8 @@ class EditLog:
     Not thread-safe by itself: the project calls it under its lock. Safe across processes.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._table = Table(path, EDITS)
+    def __init__(self, table: Table | Path) -> None:
+        self._table = table if isinstance(table, Table) else Table(table, EDITS)
         self._edits: list[Edit] = []
         self._times: dict[str, tuple[dt.datetime, str, str]] = {}
         self._stamp = -1
@@ -43,6 +43,20 @@ class EditLog:
     def state(self) -> Folded:
         """What the edits read so far say."""
         return self._folded
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """Every entry read so far, in the order they count."""
+        return tuple(self._edits)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The number of rows of each level."""
+        return self._sizes
+
+    def frame(self) -> pl.DataFrame:
+        """Return the entries as they are stored, in the order they count."""
+        return self._table.read().sort("seq", "edit_id")
 
     def refresh(self, sizes: Mapping[str, int]) -> bool:
         """Read what other processes committed; tell whether anything changed."""
@@ -103,6 +117,16 @@ class EditLog:
             self._table.compact()
         return edits
 
+    def take(self, frame: pl.DataFrame) -> None:
+        """Commit entries of another log as they are, ids and places included; all of them or none."""
+        self._table.append(frame, cause={"cause": "merge"}, durable=True)
+        self._edits = self._read()
+        self._folded = fold(self._edits, self._sizes)
+
+    def time_of(self, edit_id: str) -> tuple[dt.datetime | None, str, str]:
+        """Return when an edit was made, its cause and its code."""
+        return self._times.get(edit_id, (None, "", ""))
+
     def undo(self, n: int, *, cause: str) -> list[Edit]:
         """Undo the last `n` edits in force; return them, newest first."""
         targets = self._folded.done[::-1][:n]
@@ -124,7 +148,7 @@ class EditLog:
         active = {e.edit_id for e in self._folded.done}
         rows = []
         for edit in self._edits:
-            at, cause, code = self._times.get(edit.edit_id, (None, "", ""))
+            at, cause, code = self.time_of(edit.edit_id)
             is_step = edit.kind in (UNDO, REDO)
             text = f"{edit.kind}: {edit.payload.get('text', '')}" if is_step else edit.text
             rows.append(

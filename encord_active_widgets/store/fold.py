@@ -16,12 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..schema import ITEM, LABEL, PREDICTION
-from .rows import decode_mask
+from .rows import decode_mask, decode_rows
 
 Mask = NDArray[np.bool_]
+Codes = NDArray[np.uint8]
 
 UNDO = "undo"
 REDO = "redo"
+
+DECISIONS = ("open", "accepted", "rejected", "changed", "removed")
+"""What a review may say of a row; the place is the code that is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,9 @@ class Edit:
     @property
     def text(self) -> str:
         """Say in a few words what this edit did."""
-        n = self.n + sum(other["n"] for other in self.payload.get("also", []))
-        one = LABEL if self.payload.get("also") else PREDICTION if self.level.startswith(PREDICTION) else self.level
+        same = [o["n"] for o in self.payload.get("also", []) if o.get("kind", self.kind) == self.kind]
+        n = self.n + sum(same)
+        one = LABEL if same else PREDICTION if self.level.startswith(PREDICTION) else self.level
         noun = f"{n:,} {one}{'' if n == 1 else 's'}"
         say = _WORDS.get(self.kind)
         return self.kind if say is None else say(self.payload, noun, self.level)
@@ -62,6 +67,10 @@ def _rename_words(p: dict[str, Any], _: str, __: str) -> str:
     return f'{verb} tag "{p["from"]}" {sign} "{p["to"]}"'
 
 
+def _review_words(p: dict[str, Any], noun: str, _: str) -> str:
+    return f"reopened {noun}" if p["decision"] == DECISIONS[0] else f"reviewed {noun}: {p['decision']}"
+
+
 _WORDS: dict[str, Callable[[dict[str, Any], str, str], str]] = {
     "tag": _tag_words,
     "rename_tag": _rename_words,
@@ -71,6 +80,11 @@ _WORDS: dict[str, Callable[[dict[str, Any], str, str], str]] = {
     "remove": lambda _, noun, level: f"removed {noun} from the project" if level == ITEM else f"deleted {noun}",
     "relabel": lambda p, noun, _: f'relabelled {noun} "{p["class_name"]}"',
     "note": lambda p, noun, _: f"noted on {noun}" if p.get("text") else f"removed the note of {noun}",
+    "review": _review_words,
+    "correct": lambda _, noun, __: f"took corrections of {noun}",
+    "apart": lambda _, noun, __: f"said that {noun} are no duplicates of each other",
+    "revert": lambda p, *_: f'restored snapshot "{p["name"]}"',
+    "merge": lambda p, *_: f"settled a merge, {p['conflicts']:,} conflict{'' if p['conflicts'] == 1 else 's'}",
     "save_filter": lambda p, *_: f'saved filter "{p["name"]}"',
     "delete_filter": lambda p, *_: f'deleted filter "{p["name"]}"',
 }
@@ -92,31 +106,47 @@ class LevelEdits:
     """The class each row was given, as a place in `class_names`; -1 where it has its own."""
     class_names: tuple[str, ...] = ()
     notes: dict[int, str] = field(default_factory=dict)
+    added: Mask | None = None
+    """Suggested labels that were accepted; the others of that source are not there."""
+    replaces: dict[int, int] = field(default_factory=dict)
+    """Of an added label the row it stands in for."""
+    verdicts: dict[str, Codes] = field(default_factory=dict)
+    """What reviews said of rows, by what they were asked: places in `DECISIONS`."""
+    apart: tuple[NDArray[np.int64], ...] = ()
+    """Sets of rows that are no duplicates of each other; a row beyond `n` is not there yet."""
 
     def copied(self) -> LevelEdits:
         """Return edits that may be changed: masks are shared, as they are never written into."""
-        return replace(self, tags=dict(self.tags), colors=dict(self.colors), notes=dict(self.notes))
+        return replace(
+            self,
+            tags=dict(self.tags),
+            colors=dict(self.colors),
+            notes=dict(self.notes),
+            replaces=dict(self.replaces),
+            verdicts=dict(self.verdicts),
+        )
 
     def grown(self, n: int) -> LevelEdits:
         """Return the same edits over more rows."""
         if n == self.n:
             return self
-        pad = n - self.n
 
-        def wide(mask: Mask) -> Mask:
-            return np.concatenate([mask, np.zeros(pad, np.bool_)]) if pad > 0 else mask[:n]
+        def wide(values: NDArray[Any], fill: int = 0) -> Any:
+            out = np.full(n, fill, values.dtype)
+            out[: min(n, self.n)] = values[:n]
+            return out
 
-        classes = self.classes
-        if classes is not None:
-            classes = np.concatenate([classes, np.full(pad, -1, np.int32)]) if pad > 0 else classes[:n]
-        return LevelEdits(
-            n,
-            {k: wide(v) for k, v in self.tags.items()},
-            dict(self.colors),
-            None if self.removed is None else wide(self.removed),
-            classes,
-            self.class_names,
-            {k: v for k, v in self.notes.items() if k < n},
+        return replace(
+            self,
+            n=n,
+            tags={k: wide(v) for k, v in self.tags.items()},
+            colors=dict(self.colors),
+            removed=None if self.removed is None else wide(self.removed),
+            classes=None if self.classes is None else wide(self.classes, -1),
+            notes={k: v for k, v in self.notes.items() if k < n},
+            added=None if self.added is None else wide(self.added),
+            replaces={k: v for k, v in self.replaces.items() if k < n and v < n},
+            verdicts={k: wide(v) for k, v in self.verdicts.items()},
         )
 
 
@@ -141,23 +171,26 @@ def effective(edits: Iterable[Edit]) -> tuple[list[Edit], list[Edit]]:
     """
     done: list[Edit] = []
     undone: list[Edit] = []
+    ended: list[Edit] = []
     for edit in edits:
         if edit.kind == UNDO:
             _move(done, undone, edit.undoes)
         elif edit.kind == REDO:
-            _move(undone, done, edit.undoes)
+            # Where two logs were merged, an edit of the other one may stand between an undo and its redo.
+            _ = _move(undone, done, edit.undoes) or _move(ended, done, edit.undoes)
         else:
             done.append(edit)
+            ended += undone
             undone.clear()
     return done, undone
 
 
-def _move(source: list[Edit], target: list[Edit], edit_id: str | None) -> None:
+def _move(source: list[Edit], target: list[Edit], edit_id: str | None) -> bool:
     for i in range(len(source) - 1, -1, -1):
         if source[i].edit_id == edit_id:
             target.append(source.pop(i))
-            return
-    # Not there: another process undid it first. Undoing twice changes nothing.
+            return True
+    return False  # another process undid it first: undoing twice changes nothing
 
 
 def fold(edits: Iterable[Edit], sizes: Mapping[str, int]) -> Folded:
@@ -174,8 +207,11 @@ def apply(state: Folded, edit: Edit, sizes: Mapping[str, int]) -> None:
     if edit.kind in _ON_FILTERS:
         _ON_FILTERS[edit.kind](state.filters, edit.payload)
         return
-    change = _ON_LEVEL.get(edit.kind)
     for part in parts(edit):
+        if part.kind in _ON_FILTERS:
+            _ON_FILTERS[part.kind](state.filters, part.payload)
+            continue
+        change = _ON_LEVEL.get(part.kind)
         n = sizes.get(part.level, 0)
         level = state.levels.get(part.level, LevelEdits(n)).grown(n)
         state.levels[part.level] = level
@@ -184,9 +220,17 @@ def apply(state: Folded, edit: Edit, sizes: Mapping[str, int]) -> None:
 
 
 def parts(edit: Edit) -> list[Edit]:
-    """Return the edit level by level: one on objects and classifications together is still one edit."""
+    """Return the edit part by part: what happens to several levels, or in several ways, is still one edit."""
     others = [
-        replace(edit, level=o["level"], encoding=o["encoding"], rows=base64.b64decode(o["rows"]), n=o["n"])
+        replace(
+            edit,
+            level=o["level"],
+            kind=o.get("kind", edit.kind),
+            encoding=o["encoding"],
+            rows=base64.b64decode(o["rows"]),
+            n=o["n"],
+            payload=o.get("payload", edit.payload),
+        )
         for o in edit.payload.get("also", [])
     ]
     return [edit, *others]
@@ -224,6 +268,43 @@ def _remove(level: LevelEdits, edit: Edit) -> None:
     level.removed = mask if level.removed is None else level.removed | mask
 
 
+def _restore(level: LevelEdits, edit: Edit) -> None:
+    if level.removed is not None:
+        level.removed = level.removed & ~decode_mask(edit.encoding, edit.rows, level.n)
+
+
+def _add(level: LevelEdits, edit: Edit) -> None:
+    mask = decode_mask(edit.encoding, edit.rows, level.n)
+    level.added = mask if level.added is None else level.added | mask
+    level.replaces |= {int(new): old for new, old in edit.payload.get("replaces", {}).items()}
+
+
+def _withdraw(level: LevelEdits, edit: Edit) -> None:
+    if level.added is not None:
+        mask = decode_mask(edit.encoding, edit.rows, level.n)
+        level.added = level.added & ~mask
+        level.replaces = {new: old for new, old in level.replaces.items() if not mask[new]}
+
+
+def _review(level: LevelEdits, edit: Edit) -> None:
+    mask, asked = decode_mask(edit.encoding, edit.rows, level.n), edit.payload.get("about", "")
+    old = level.verdicts.get(asked, np.zeros(level.n, np.uint8))
+    new = np.where(mask, np.uint8(DECISIONS.index(edit.payload["decision"])), old)
+    if new.any():
+        level.verdicts[asked] = new
+    else:
+        level.verdicts.pop(asked, None)
+
+
+def _apart(level: LevelEdits, edit: Edit) -> None:
+    level.apart = (*level.apart, decode_rows(edit.encoding, edit.rows).astype(np.int64))
+
+
+def _unite(level: LevelEdits, _: Edit) -> None:
+    """Forget what was said to be no duplicates; those that hold are said again in the same edit."""
+    level.apart = ()
+
+
 def _relabel(level: LevelEdits, edit: Edit) -> None:
     mask = decode_mask(edit.encoding, edit.rows, level.n)
     name = edit.payload["class_name"]
@@ -231,6 +312,11 @@ def _relabel(level: LevelEdits, edit: Edit) -> None:
         level.class_names = (*level.class_names, name)
     old = np.full(level.n, -1, np.int32) if level.classes is None else level.classes
     level.classes = np.where(mask, np.int32(level.class_names.index(name)), old)
+
+
+def _unlabel(level: LevelEdits, edit: Edit) -> None:
+    if level.classes is not None:
+        level.classes = np.where(decode_mask(edit.encoding, edit.rows, level.n), np.int32(-1), level.classes)
 
 
 def _note(level: LevelEdits, edit: Edit) -> None:
@@ -267,7 +353,14 @@ _ON_LEVEL: dict[str, Callable[[LevelEdits, Edit], None]] = {
     "rename_tag": lambda level, edit: _rename(level, edit.payload["from"], edit.payload["to"]),
     "remove": _remove,
     "relabel": _relabel,
+    "unlabel": _unlabel,
     "note": _note,
+    "restore": _restore,
+    "add": _add,
+    "withdraw": _withdraw,
+    "review": _review,
+    "apart": _apart,
+    "unite": _unite,
 }
 _ON_FILTERS: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
     "save_filter": lambda filters, payload: filters.update({payload["name"]: payload["filter"]}),

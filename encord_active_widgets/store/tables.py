@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import polars as pl
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 _COMPACT_ABOVE_FILES = 64
 _COMMIT_TRIES = 8
 _RETRY_PAUSE_S = 0.05
+_KEPT = {"delta.enableExpiredLogCleanup": "false"}
+"""Delta would forget versions of more than 30 days ago when it writes a checkpoint; snapshots read them."""
+_FULL = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name))
 
 
 class Table:
@@ -60,6 +66,18 @@ class Table:
             return frame
         return frame.sort(self.schema.key, maintain_order=True)
 
+    def pick(self, *columns: str) -> pl.DataFrame:
+        """Read some columns, in no order; far less work than all of them."""
+        table = self._open()
+        if table is None or not table.file_uris():
+            return self.schema.empty().select(columns)
+        return pl.scan_delta(table).select(columns).collect()
+
+    def rows(self) -> int:
+        """Return the number of rows from the log of the table alone."""
+        table = self._open()
+        return 0 if table is None else int(table.count())
+
     def append(self, frame: pl.DataFrame, *, cause: Mapping[str, str] | None = None, durable: bool = False) -> None:
         """Commit some rows; with `durable`, return only when they are on the disk."""
         self._write(frame, "append", cause, durable)
@@ -81,12 +99,14 @@ class Table:
         if table is None or len(table.file_uris()) <= _COMPACT_ABOVE_FILES:
             return
         try:
-            table.optimize.compact()
+            if not _KEPT.items() <= dict(table.metadata().configuration).items():  # made by an earlier version
+                table.alter.set_table_properties(_KEPT)
+            table.optimize.compact()  # the files that were joined stay
         except (CommitFailedError, DeltaError):
             return  # the next append tries again
 
     def _write(self, frame: pl.DataFrame, mode: Any, cause: Mapping[str, str] | None, durable: bool) -> None:
-        from deltalake import CommitProperties, write_deltalake
+        from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
         if frame.is_empty() and (mode == "append"):
@@ -94,11 +114,15 @@ class Table:
         before = self.version() if durable else -1
         data = self.schema.to_disk(frame)
         properties = CommitProperties(custom_metadata=dict(cause)) if cause else None
+        keep_log = PostCommitHookProperties(cleanup_expired_logs=False)
         schema_mode: Any = "merge" if mode == "append" else "overwrite"
         for attempt in range(_COMMIT_TRIES):
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                write_deltalake(str(self.path), data, mode=mode, schema_mode=schema_mode, commit_properties=properties)
+                write_deltalake(
+                    str(self.path), data, mode=mode, schema_mode=schema_mode, commit_properties=properties,
+                    post_commithook_properties=keep_log, configuration=None if self.exists() else _KEPT,
+                )  # fmt: skip
                 break
             except CommitFailedError as error:
                 # Two processes created the table, or its columns, at the same moment.
@@ -108,6 +132,13 @@ class Table:
                         "Another process writes to this project all the time; try again.",
                     ) from error
                 time.sleep(_RETRY_PAUSE_S * (attempt + 1))
+            except Exception as error:
+                if not _is_full(error):
+                    raise
+                raise ProjectError(
+                    f'The disk is full: "{self.path.name}" could not be written. What was there is as it was.',
+                    "Free some space and do it again.",
+                ) from error
         if durable:
             sync_commits(self.path, range(before + 1, self.version() + 1))
 
@@ -128,8 +159,38 @@ class Table:
             ) from error
 
 
+class GivenTable(Table):
+    """Rows that are shown like a table's and stored nowhere."""
+
+    def __init__(self, frame: pl.DataFrame, schema: TableSchema) -> None:
+        super().__init__(Path(), schema)
+        self._frame = frame
+
+    def stamp(self) -> int:
+        """Return the same number always."""
+        return 1
+
+    def read(self, version: int | None = None) -> pl.DataFrame:  # noqa: ARG002 - there is one version
+        """Return the rows."""
+        return self._frame
+
+    def _write(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("nothing writes here")
+
+
+def _is_full(error: Exception) -> bool:
+    """Tell whether a write failed for want of space; delta-rs says so in its text alone."""
+    return getattr(error, "errno", None) in _FULL or any(os.strerror(code) in str(error) for code in _FULL)
+
+
 def _collect(table: DeltaTable) -> pl.DataFrame:
     files = table.file_uris()
     if not files:
         return pl.DataFrame(schema=pl.scan_delta(table).collect_schema())
-    return pl.scan_delta(table).collect()
+    if not any("%" in file for file in files):
+        return pl.scan_delta(table).collect()
+    # Addresses come percent-encoded (a space is %20), and Polars' reader of Delta takes them as they stand.
+    schema = pl.scan_delta(table).collect_schema()
+    return pl.scan_parquet(
+        [unquote(file) for file in files], schema=schema, missing_columns="insert", glob=False
+    ).collect()

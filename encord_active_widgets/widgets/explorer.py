@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import anywidget
@@ -17,9 +17,11 @@ from ..errors import InputError, unknown
 from ..protocol.code import filter_code, level_code, root_code, selection_code, view_code
 from ..protocol.editing import Editing
 from ..protocol.filters import EMPTY, to_expr
+from ..protocol.panel import Panel
 from ..protocol.parsing import from_expr
 from ..protocol.router import Reply, Router
 from ..protocol.service import Service
+from ..query_text import parse_query
 from ..schema import CLASS_NAME, ITEM
 from ..store.rows import decode_rows, encode_rows
 from ..view import View
@@ -31,7 +33,18 @@ _PYTHON = "py"
 _DEFAULT_HEIGHT_PX = 640
 _LEAST_HEIGHT_PX = 320
 _NOTHING = {"rev": 0, "by": _PYTHON, "n": 0, "enc": "ids", "data": None}
-_REFRESHING = ("hello", "tags.", "edits.", "filters.", "job.", "labels.", "notes.")
+_REFRESHING = (
+    "hello",
+    "tags.",
+    "edits.",
+    "filters.",
+    "job.",
+    "labels.",
+    "notes.",
+    "review.decide",
+    "review.undo",
+    "stacks.edit",
+)
 """Requests after which the synced description of the project may be out of date."""
 _links: dict[str, weakref.WeakSet[Explorer]] = {}
 
@@ -65,6 +78,7 @@ class Explorer(anywidget.AnyWidget):
         layout: str | None = None,
         height: int = _DEFAULT_HEIGHT_PX,
         link: Explorer | str | None = None,
+        panels: Sequence[Panel] = (),
     ) -> None:
         self._callbacks: list[Callable[[View], Any]] = []
         self._closed = False
@@ -79,6 +93,9 @@ class Explorer(anywidget.AnyWidget):
             "level.set": self._level_set,
             "model.missed": self._model_missed,
         }
+        for panel in panels:
+            requests |= panel.attach(self._service)
+            self._service.panels[panel.name] = panel.describe
         self._router = Router({**requests, **own})
         self._kept: dict[str, dict[str, Any]] = {}
         super().__init__(
@@ -172,7 +189,7 @@ class Explorer(anywidget.AnyWidget):
     def filter(self, value: Any) -> None:
         level = self._service.level
         given = [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
-        exprs = [pl.sql_expr(e) if isinstance(e, str) else e for e in given]
+        exprs = [parse_query(e) if isinstance(e, str) else e for e in given]
         self.view.filter(*exprs)  # raises on unknown columns, with the nearest names
         parts: list[Any] = []
         for expr in exprs:

@@ -6,6 +6,8 @@ import { watchTheme } from "./host/theme";
 import { Explorer } from "./state/explorer";
 import { type AnyModel, type Channel, ModelChannel } from "./transport/channel";
 import css from "./styles/explorer.css";
+import review from "./styles/review.css";
+import stacks from "./styles/stacks.css";
 import { App } from "./views/App";
 
 // Hosts hand `initialize` and `render` different wrappers of one model, and some evaluate this module
@@ -52,7 +54,7 @@ export function mount(explorer: Explorer, element: HTMLElement): () => void {
   void explorer.loading.positions();
   void explorer.loading.colors();
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(css);
+  sheet.replaceSync(css + review + stacks);
   root.adoptedStyleSheets = [sheet];
   renderView(createElement(App, { explorer, host }), root);
   scope.add(() => {

@@ -49,7 +49,7 @@ def test_the_headless_demo_writes_its_page_and_picture(repository: Path, tmp_pat
     assert (tmp_path / "quickstart.png").stat().st_size > 50_000
 
 
-@pytest.mark.parametrize("name", ["quickstart.ipynb"])
+@pytest.mark.parametrize("name", ["active_learning.ipynb", "quickstart.ipynb"])
 def test_notebooks_are_kept_without_outputs(repository: Path, name: str) -> None:
     document = json.loads((repository / "examples" / name).read_text("utf-8"))
     assert "widgets" not in document["metadata"]

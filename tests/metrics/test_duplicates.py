@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from encord_active_widgets.embeddings.graph import knn_graph
 from encord_active_widgets.errors import ShapeError
-from encord_active_widgets.metrics.duplicates import connected_groups, duplicate_groups, pairs_within
+from encord_active_widgets.metrics.duplicates import connected_groups, duplicate_groups
+from encord_active_widgets.metrics.near_hashes import pairs_within
 
 RNG = np.random.default_rng(0)
 

@@ -222,3 +222,19 @@ def test_a_project_without_any_readable_image_says_so(tmp_path: Path, caplog: py
     p = ea.Project.from_frame(pl.DataFrame({"path": ["gone/a.png", "gone/b.png"]}), tmp_path / "p.eaw")
     assert len(p) == 0
     assert "None of the 2 images" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["with space", "é ü", "a#b", "a%b", "{x}", "日本"])
+def test_a_project_lives_under_any_ordinary_folder_name(name: str, pictures: Path, tmp_path: Path) -> None:
+    p = ea.Project.from_folder(pictures, tmp_path / name / "p.eaw")
+    p.items.head(2).tag("x")
+    p.items.head(1).note("y")
+    again = ea.open(p.path)
+    assert (len(again), len(again.filter(ea.tagged("x"))), again.df["note"][0]) == (12, 2, "y")
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a%20b", "a|b"])
+def test_a_folder_name_that_tables_cannot_have_is_refused_at_once(name: str, pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="another folder"):
+        ea.Project.from_folder(pictures, tmp_path / name / "p.eaw")
+    assert not (tmp_path / name / "p.eaw").exists()

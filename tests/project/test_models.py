@@ -163,7 +163,10 @@ def test_predictions_are_tagged_noted_and_undone(project):
     reopened = ea.open(project.path)
     found = reopened.predictions["m"].filter(ea.tagged("twice"))
     assert found.df["note"].to_list() == ["look"]
-    assert reopened.history()["level"].to_list() == ["prediction:m"] * 2
+    history = reopened.history()
+    assert history["level"].to_list()[-3:] == ["prediction:m"] * 3
+    assert history["kind"].to_list()[-3:] == ["add", "tag", "note"]
+    assert 'added run "m" of ' in history["what"][-3]
     reopened.undo(2)
     assert len(reopened.predictions["m"].filter(ea.tagged("twice"))) == 0
     with pytest.raises(InputError, match="keep their class"):
@@ -412,3 +415,13 @@ def test_a_planted_cause_is_named(shared_data, tmp_path):
     assert (view.items().df["brightness"] <= table["high"][0]).all()
     by_class = p.evaluate("m").explain(by_class=True).df
     assert set(by_class["class_name"].drop_nulls()) >= {"dog"}
+
+
+def test_runs_that_came_and_went_stand_in_the_history(project):
+    project.items.head(1).tag("seen")
+    project.remove_predictions("m")
+    history = project.history()
+    assert history["what"].to_list()[-3:][0].startswith('added run "m" of ')
+    assert history["what"].to_list()[-2:] == ['tagged 1 item "seen"', 'removed run "m"']
+    assert history["in_force"].to_list()[-3:] == [None, True, None]
+    assert project.undo() == ['tagged 1 item "seen"']

@@ -75,7 +75,9 @@ def test_one_history_for_undo_redo_and_who_did_what(photos: ea.Project) -> None:
     assert photos.tags["tag"].to_list() == ["night"]
     assert photos.redo() == ['renamed tag "night" to "dark"']
     history = photos.history()
-    assert history["kind"].to_list() == ["tag", "rename_tag", "tag", "undo", "undo", "redo"]
+    assert history["kind"].to_list() == ["add", "tag", "rename_tag", "tag", "undo", "undo", "redo"]
+    assert history.row(0, named=True)["what"] == "added 200 images"
+    assert history["in_force"].to_list()[:2] == [None, True]
     assert history["at"].is_sorted()
     assert "view.tag('night')" in history["code"].to_list()
 

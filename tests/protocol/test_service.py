@@ -103,7 +103,7 @@ def test_tagging_renaming_merging_and_undo_are_one_history(project: ea.Project) 
     assert page.ask("tags.color", name="review", color="#ff0000")[0]["tags"][0]["color"] == "#ff0000"
     assert not page.ask("tags.color", name="review", color="url(x)")[0]["ok"]
     assert page.ask("tags.delete", name="review")[0]["tags"] == []
-    assert set(project.history()["cause"]) == {"python", "explorer"}
+    assert set(project.history()["cause"]) == {"import", "python", "explorer"}
 
 
 def test_tags_travel_in_the_smallest_form_and_come_back_equal(project: ea.Project) -> None:

@@ -71,6 +71,51 @@ export interface ModelSpec {
   reasons: string[];
   scores: { name: string; value: number | null }[];
 }
+/** A queue of questions about labels, as the explorer is told of it. */
+export interface ReviewSpec {
+  id: string;
+  title: string;
+  /** The level whose rows the entries belong to. */
+  level?: string;
+  total: number;
+  done: number;
+  kinds: string[];
+  open: boolean;
+  decidable: boolean;
+}
+/** One question: what a label says, and what is suggested instead. */
+export interface ReviewEntry {
+  i: number;
+  row: number;
+  id: string;
+  name: string;
+  uri: string;
+  width: number | null;
+  height: number | null;
+  kind: "" | "class" | "missed" | "spurious" | "location" | "duplicate";
+  given: string | null;
+  suggested: string | null;
+  score: number | null;
+  reason: string;
+  decision: number;
+  /** What the label says now. */
+  class_name: string | null;
+  tags: string[];
+  note: string | null;
+  label: DetailObject | null;
+  suggestion: DetailObject | null;
+  others: DetailObject[];
+}
+/** Duplicates as stacks, as the explorer is told of them. */
+export interface StacksSpec {
+  open: boolean;
+  threshold: number;
+  /** Where the slider ends. */
+  most: number;
+  rule: string;
+  rules: { id: string; title: string }[];
+  kinds: string[];
+}
 export interface Spec {
   n: number;
   alive: number;
@@ -94,6 +139,8 @@ export interface Spec {
   problems: number;
   undo: string | null;
   redo: string | null;
+  /** What lies over map and grid. */
+  panels?: { review?: ReviewSpec; stacks?: StacksSpec };
 }
 export interface Session {
   proto: number;

@@ -24,6 +24,8 @@ export interface Shape {
   runs: Runs | null;
   area: number;
   box: [number, number, number, number];
+  /** Drawn as a mere hint of what else is there. */
+  faint?: boolean;
 }
 
 const NOTHING = new Float32Array(0);
@@ -34,7 +36,7 @@ export const NO_CLASS = "none";
 /** Before the outcome, the name under which a prediction is drawn: no class begins so. */
 export const PREDICTED = "\u0000";
 
-export function readShapes(detail: Detail): Shape[] {
+export function readShapes(detail: Pick<Detail, "objects" | "predictions" | "predictions_buffer" | "buffers" | "skeletons">): Shape[] {
   const buffers = detail.buffers ?? [];
   const read = (list: readonly DetailObject[], at: number): Shape[] => {
     const coords = buffers[at] ? asF32(buffers[at]) : NOTHING;

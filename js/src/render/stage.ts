@@ -15,6 +15,7 @@ interface Group {
   color: string;
   /** Predictions are drawn broken. */
   dashed: boolean;
+  faint: boolean;
   lines: Path2D[];
   fills: { path: Path2D; share: number }[];
   masks: { canvas: HTMLCanvasElement; box: Shape["box"] }[];
@@ -33,6 +34,7 @@ const MANY = 150;
 const SETTLE_MS = 140;
 const LONG_NAME = 24;
 const DIMMED = 0.7; // other objects beside the one that is looked at
+const FAINT = 0.55;
 const BOX_FILL = 0.4; // of the opacity: boxes hold more background than outlines
 const MOST_MASK_PX = 4_000_000;
 const PIXELATED = 3;
@@ -52,8 +54,9 @@ export class Stage {
   #shapes: readonly Shape[] = [];
   #shown: Shape[] = [];
   #groups: Group[] = [];
-  #focus: Shape | null = null;
-  #looked: Shape | null = null; // the focus, where its class is drawn
+  #focus: readonly Shape[] = [];
+  #looked: Shape[] = []; // of the focus, those whose class is drawn
+  #whole = false;
   #hovered: Shape | null = null;
   #style: StageStyle = { line: 2, fill: 0.2, off: new Set(), colors: new Map() };
   #drag: [number, number] | null = null;
@@ -109,6 +112,25 @@ export class Stage {
     this.redraw();
   }
 
+  /** Show a picture that was decoded before, at once; or none while it is on its way. Where one looks stays. */
+  setPicture(image: HTMLImageElement | null): void {
+    if (image && image !== this.#image) {
+      image.alt = "";
+      image.draggable = false;
+      this.#image.replaceWith(image);
+      this.#image = image;
+    }
+    this.#image.hidden = !image;
+    this.redraw();
+  }
+
+  /** Start with the whole image, though there is an object to look at. */
+  setWhole(whole: boolean): void {
+    this.#whole = whole;
+    this.#untouched = true;
+    this.#start();
+  }
+
   /** Width and height of the whole image, in its own pixels. */
   setSize(w: number, h: number): void {
     this.#size = [w, h];
@@ -117,9 +139,10 @@ export class Stage {
     this.#start();
   }
 
-  setShapes(shapes: readonly Shape[], focus: string | null): void {
+  /** `focus` is the object to look at, by its id, or several shapes of these. */
+  setShapes(shapes: readonly Shape[], focus: string | null | readonly Shape[]): void {
     this.#shapes = shapes;
-    this.#focus = shapes.find((s) => s.object.id === focus) ?? null;
+    this.#focus = focus instanceof Array ? focus : shapes.filter((s) => s.object.id === focus).slice(0, 1);
     this.#hovered = null;
     this.#dirty = true;
     this.#start();
@@ -162,8 +185,9 @@ export class Stage {
     this.redraw();
     if (!this.#untouched) return;
     this.#view = WHOLE;
-    if (!this.#focus) return;
-    const [x0, y0, x1, y1] = this.#focus.box;
+    if (!this.#focus.length || this.#whole) return;
+    const side = (k: number, of: (...values: number[]) => number): number => of(...this.#focus.map((s) => s.box[k]!));
+    const [x0, y0, x1, y1] = [side(0, Math.min), side(1, Math.min), side(2, Math.max), side(3, Math.max)];
     const [w, h] = [Math.max(1, x1 - x0) * CONTEXT, Math.max(1, y1 - y0) * CONTEXT];
     const zoom = this.#bounded(Math.min(this.#room[0] / w, this.#room[1] / h) / this.#fit);
     const scale = zoom * this.#fit;
@@ -227,19 +251,22 @@ export class Stage {
     this.#dirty = false;
     const { off, colors } = this.#style;
     this.#shown = this.#shapes.filter((s) => !off.has(s.name) && (s.parts.length || s.dots.length));
-    const drawn = (shape: Shape | null): Shape | null => (shape && this.#shown.includes(shape) ? shape : null);
-    this.#hovered = drawn(this.#hovered);
-    this.#looked = drawn(this.#focus);
+    if (this.#hovered && !this.#shown.includes(this.#hovered)) this.#hovered = null;
+    this.#looked = this.#focus.filter((s) => this.#shown.includes(s));
     this.canvas.dataset["shapes"] = String(this.#shown.length);
     const groups = new Map<string, Group>();
     for (const shape of this.#shown) {
       const color = colors.get(shape.name) ?? "#ffffff";
       const dashed = shape.name.startsWith(PREDICTED);
-      const group = groups.get(color + dashed) ?? { color, dashed, lines: [], fills: [], masks: [], dots: [] };
-      groups.set(color + dashed, group);
+      const faint = shape.faint ?? false;
+      const key = color + dashed + faint;
+      const group = groups.get(key) ?? { color, dashed, faint, lines: [], fills: [], masks: [], dots: [] };
+      groups.set(key, group);
       const path = pathOf(shape);
       group.lines.push(path); // not joined into one: wide lines of a large path are drawn much more slowly
-      if (shape.runs) {
+      if (faint) {
+        // its line alone
+      } else if (shape.runs) {
         const canvas = tinted(shape, color);
         if (canvas) group.masks.push({ canvas, box: shape.box });
       } else if (shape.closed && !dashed) group.fills.push({ path, share: shape.object.kind === "polygon" ? 1 : BOX_FILL });
@@ -284,19 +311,21 @@ export class Stage {
       context.globalAlpha = fill;
       for (const { canvas, box } of group.masks) context.drawImage(canvas, box[0], box[1], box[2] - box[0], box[3] - box[1]);
     }
-    context.globalAlpha = this.#looked ? DIMMED : 1;
+    const alpha = this.#looked.length ? DIMMED : 1;
+    context.globalAlpha = alpha;
     context.strokeStyle = HALO;
     context.lineWidth = (line + 1.5) * px;
-    for (const group of this.#groups) if (!group.dashed) for (const path of group.lines) context.stroke(path);
-    context.lineWidth = line * px;
+    for (const group of this.#groups) if (!group.dashed && !group.faint) for (const path of group.lines) context.stroke(path);
     for (const group of this.#groups) {
+      context.globalAlpha = group.faint ? FAINT : alpha;
+      context.lineWidth = (group.faint ? 1 : line) * px;
       context.strokeStyle = group.color;
       context.lineCap = group.dashed ? "butt" : "round";
       context.setLineDash(group.dashed ? [DASH_PX * px, DASH_PX * px] : []);
       for (const path of group.lines) context.stroke(path);
     }
     context.setLineDash([]);
-    for (const shape of new Set([this.#looked, this.#hovered])) if (shape) this.#emphasise(context, shape, px);
+    for (const shape of new Set([...this.#looked, this.#hovered])) if (shape) this.#emphasise(context, shape, px);
     context.globalAlpha = 1;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     for (const group of this.#groups) if (group.dots.length) this.#dots(context, group, scale, left, top);
@@ -370,7 +399,7 @@ export class Stage {
       context.fillStyle = "#ffffff";
       context.fillText(text, x + 6, y + 9.5);
     };
-    const named = new Set([this.#hovered, this.#looked, ...(this.#shown.length <= FEW_NAMES ? this.#shown : [])]);
+    const named = new Set([this.#hovered, ...this.#looked, ...(this.#shown.length <= FEW_NAMES ? this.#shown.filter((s) => !s.faint) : [])]);
     for (const shape of named) {
       if (!shape) continue;
       const { id, track_id, class_name, confidence, outcome, reason } = shape.object;

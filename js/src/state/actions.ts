@@ -5,6 +5,7 @@ import type { Column, Edited, Job, Saved, Sort } from "../protocol/messages";
 import { encodeWhere, type RowSet } from "../protocol/selection";
 import type { SelectMode } from "../render/scatter";
 import { edge } from "./evaluator";
+import type { Reply } from "../transport/rpc";
 import type { Explorer } from "./explorer";
 
 export class Actions {
@@ -308,10 +309,12 @@ export class Actions {
   }
 
   async undo(): Promise<void> {
+    if (this.explorer.review) return this.explorer.review.undo(); // there one goes back to what was undone
     await this.#editAndReload("edits.undo", {}, true);
   }
 
   async redo(): Promise<void> {
+    if (this.explorer.review) return this.explorer.review.redo();
     await this.#editAndReload("edits.redo", {}, true);
   }
 
@@ -319,7 +322,9 @@ export class Actions {
     const { saving, announcement, switching } = this.#store;
     if (switching.peek() !== null) return false; // its rows may be of another level by the time Python reads it
     saving.value++;
-    const reply = await this.explorer.ask<Edited>(op, content, buffers);
+    const { review } = this.explorer;
+    const send = (): Promise<Reply<Edited> | null> => this.explorer.ask<Edited>(op, content, buffers);
+    const reply = await (review ? review.inOrder(send) : send());
     saving.value--;
     this.explorer.loading.settled();
     if (!reply) return false;

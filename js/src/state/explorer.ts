@@ -13,6 +13,8 @@ import { Columns } from "./columns";
 import { Counting } from "./counting";
 import { Loading } from "./loading";
 import { Model } from "./model";
+import { Review } from "./review";
+import { Stacks } from "./stacks";
 import { Store, type Toast } from "./store";
 import { Thumbs } from "./thumbs";
 
@@ -33,6 +35,10 @@ export class Explorer {
   readonly loading = new Loading(this);
   readonly model = new Model(this);
   readonly scope = new Scope();
+  /** The questions this explorer was opened with. */
+  readonly review: Review | null;
+  /** The duplicates this explorer was opened with. */
+  readonly stacks: Stacks | null;
   #session = "";
   #revision = 0;
   #selectionRev = 0;
@@ -64,9 +70,14 @@ export class Explorer {
       this.counting.dispose();
       clearTimeout(this.#uiTimer);
       clearTimeout(this.#syncTimer);
+      this.review?.dispose(); // sends what waits
       this.rpc.dispose();
       this.thumbs.dispose();
     });
+    const asked = this.store.spec.peek().panels?.review;
+    this.review = asked ? new Review(this, asked) : null;
+    const stacked = this.store.spec.peek().panels?.stacks;
+    this.stacks = stacked ? new Stacks(this, stacked) : null;
     void this.rpc.ask("hello", { client: this.rpc.client }).catch(() => {});
     this.#takeSelection();
     this.#takeFilter();
@@ -83,7 +94,9 @@ export class Explorer {
     if (this.#views === 1) this.#scheduleSync(SYNC_RUNNING_MS);
     return () => {
       this.#views--;
-      if (this.#views === 0) clearTimeout(this.#syncTimer);
+      if (this.#views > 0) return;
+      clearTimeout(this.#syncTimer);
+      this.review?.sending.flush();
     };
   }
 
@@ -150,6 +163,7 @@ export class Explorer {
         this.#takeJob(head.job);
         this.#revision = Math.max(this.#revision, head.revision);
         if (head.what.includes("tags")) void this.loading.tags();
+        if (head.what.length) void this.review?.refresh();
       }
     } catch (error) {
       if (error instanceof RpcError && error.code === "gone") this.store.stale.value = GONE;
@@ -201,7 +215,9 @@ export class Explorer {
       return;
     }
     if (changed && !crossed) {
-      this.refetch();
+      // Behind a review nobody sees what an answer changed: fetched once, when it closes.
+      if (old?.n === spec.n && this.review?.active.peek()) this.review.outdated();
+      else this.refetch();
       if (old && old.state === "raw") this.thumbs.clear();
     }
     if (crossed || spec.revision > this.#revision) {

@@ -1,7 +1,7 @@
 // Thumbnails: asked for in batches, newest first, at most two requests at a time, kept as blob URLs.
 
 import type { ThumbShape } from "../protocol/messages";
-import type { Rpc } from "../transport/rpc";
+import type { Reply, Rpc } from "../transport/rpc";
 import { asU32 } from "../transport/wire";
 
 export const MOST_PER_REQUEST = 64;
@@ -14,6 +14,11 @@ interface Picture {
   shape: ThumbShape | null;
 }
 
+interface Head {
+  mime: string;
+  shapes?: (ThumbShape | null)[];
+}
+
 export class Thumbs {
   #known = new Map<number, Picture>(); // in order of use: the first is the oldest
   #bytes = 0;
@@ -23,7 +28,10 @@ export class Thumbs {
   #generation = 0;
   #listeners = new Set<() => void>();
 
-  constructor(readonly rpc: Rpc) {}
+  constructor(
+    readonly rpc: Rpc,
+    readonly ask: (rows: number[], gen: number) => Promise<Reply<Head>> = (rows, gen) => rpc.ask("thumbs.get", { gen }, [Uint32Array.from(rows)]),
+  ) {}
 
   /** The URL of a row's picture, "" where there is none, undefined where it is not here yet. */
   url(row: number): string | undefined {
@@ -75,8 +83,7 @@ export class Thumbs {
       for (const row of rows) this.#asked.add(row);
       const generation = this.#generation;
       this.#flying++;
-      this.rpc
-        .ask<{ mime: string; shapes?: (ThumbShape | null)[] }>("thumbs.get", { gen: generation }, [Uint32Array.from(rows)])
+      this.ask(rows, generation)
         .then(
           ({ head, buffers }) => {
             if (generation === this.#generation) this.#arrived(rows, head.mime, asU32(buffers[0]!), buffers[1]!, head.shapes);

@@ -14,6 +14,8 @@ import { Inspector } from "./Inspector";
 import { MapPane } from "./MapPane";
 import { ModelBar } from "./ModelBar";
 import { Button, Cross, ExplorerContext, Link } from "./parts";
+import { ReviewView } from "./Review";
+import { StacksView } from "./Stacks";
 import { StatusBar } from "./StatusBar";
 import { TopBar } from "./TopBar";
 
@@ -80,6 +82,7 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
     if (input) input.focus();
     else requestAnimationFrame(() => find()?.focus());
   };
+  const covered = explorer.review?.active.value ?? false; // what lies behind it is not for keys and readers
   return (
     <ExplorerContext.Provider value={context}>
       <div
@@ -94,11 +97,11 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
         <ModelBar />
         <div class="body" inert={store.switching.value !== null}>
           {!narrow.value || left.value ? (
-            <div class={narrow.value ? "left drawer" : "left"} role="group" aria-label="Filters">
+            <div class={narrow.value ? "left drawer" : "left"} role="group" aria-label="Filters" inert={covered}>
               <Facets />
             </div>
           ) : null}
-          <div class="centre">
+          <div class="centre" inert={covered}>
             <div class="top-pane" style={{ flex: `${split.value} 1 0` }}>
               <MapPane />
               {store.panel.value ? <Evaluation /> : null}
@@ -109,12 +112,14 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
             </div>
           </div>
           {!narrow.value || right.value ? (
-            <div class={narrow.value ? "right drawer" : "right"} role="group" aria-label="Details and tags">
+            <div class={narrow.value ? "right drawer" : "right"} role="group" aria-label="Details and tags" inert={covered}>
               <Inspector />
             </div>
           ) : null}
+          {explorer.stacks?.active.value ? <StacksView stacks={explorer.stacks} /> : null}
           {store.detail.value !== null ? <DetailView row={store.detail.value} /> : null}
-          {store.help.value ? <Help /> : null}
+          {explorer.review?.active.value ? <ReviewView review={explorer.review} /> : null}
+          {store.help.value && !explorer.review?.active.value ? <Help /> : null}
         </div>
         <StatusBar />
         <Resizer />
@@ -251,7 +256,7 @@ function Splitter({ onMove, share }: { onMove(share: number): void; share: numbe
 }
 
 /** Keys of the whole widget; only while the focus is inside, and never while typing. */
-function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store"]; actions: Actions }, type: (field: string) => void): void {
+function keys(event: KeyboardEvent, { explorer, store, actions }: { explorer: Explorer; store: Explorer["store"]; actions: Actions }, type: (field: string) => void): void {
   const target = event.composedPath()[0] as HTMLElement;
   const typing = target.matches?.("input:not([type=range]):not([type=checkbox]), textarea, select");
   const command = event.ctrlKey || event.metaKey;
@@ -259,8 +264,8 @@ function keys(event: KeyboardEvent, { store, actions }: { store: Explorer["store
   let handled = true;
   if (command && !typing && event.key.toLowerCase() === "z") void (event.shiftKey ? actions.redo() : actions.undo());
   else if (command && !typing && event.key.toLowerCase() === "y") void actions.redo();
-  else if (command && !typing && event.key.toLowerCase() === "a" && open === null) actions.selectMatching();
-  else if (typing || command || event.altKey) handled = false;
+  else if (command && !typing && event.key.toLowerCase() === "a" && open === null && !explorer.review?.active.peek()) actions.selectMatching();
+  else if (typing || command || event.altKey || explorer.review?.active.peek()) handled = false;
   else if (event.key === "t") type(".tag-editor input");
   else if (event.key === "c") type(".class-editor input");
   else if (event.key === "?") store.help.value = !store.help.peek();

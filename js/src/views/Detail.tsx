@@ -116,7 +116,8 @@ export function DetailView({ row }: { row: number }): JSX.Element {
   );
 }
 
-function trap(event: KeyboardEvent, root: HTMLElement): void {
+/** Keep the focus in a panel that lies over everything else. */
+export function trap(event: KeyboardEvent, root: HTMLElement): void {
   const list = [...root.querySelectorAll<HTMLElement>("button:not([disabled]), input, select, [tabindex='0']")].filter((e) => e.offsetParent !== null);
   const active = (root.getRootNode() as ShadowRoot).activeElement;
   const [first, last] = [list[0], list[list.length - 1]];
@@ -232,7 +233,7 @@ function Layers({ objects, off, colors }: { objects: readonly DetailObject[]; of
 }
 
 /** A note on this row; kept when the field is left or Enter is pressed. */
-function Note({ detail }: { detail: Detail }): JSX.Element {
+export function Note({ detail }: { detail: { row: number; note?: string | null } }): JSX.Element {
   const { actions } = useExplorer();
   const draft = useRef<string | null>(null);
   const save = (text: string): void => {

@@ -3,6 +3,8 @@
 import type { JSX } from "preact";
 import type { Column, Spec } from "../protocol/messages";
 import { RunChoice } from "./ModelBar";
+import { ReviewButton } from "./Review";
+import { StacksButton } from "./Stacks";
 import { Button, count, Icon, Popover, Segments, Select, Slider, useExplorer } from "./parts";
 
 const LEAST_TILE_PX = 48;
@@ -41,6 +43,8 @@ export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
         />
       ) : null}
       <RunChoice />
+      <ReviewButton />
+      <StacksButton narrow={drawers.narrow} />
       <span class="spacer" />
       <label class="labelled">
         <span class="muted">colour</span>

@@ -31,6 +31,11 @@ const PATHS: Record<string, string> = {
   info: "M8 7v4.5M8 4.5v.5M8 14.5a6.5 6.5 0 100-13 6.5 6.5 0 000 13z",
   plus: "M8 3v10M3 8h10",
   delete: "M3 4.5h10M6.5 4.5V2.5h3v2M4.5 4.5l.5 9h6l.5-9",
+  check: "M3 8.5l3.5 3.5L13 4.5",
+  edit: "M3 13l.7-3L10.5 3.2a1 1 0 011.4 0l.9.9a1 1 0 010 1.4L6 12.3z",
+  tiles: "M2.5 2.5h4v4h-4zM9.5 2.5h4v4h-4zM2.5 9.5h4v4h-4zM9.5 9.5h4v4h-4z",
+  stacks: "M2.5 5.5h8v8h-8zM5.5 5.5v-3h8v8h-3",
+  warn: "M8 2.5l6.5 11h-13zM8 6.5v3.5M8 12v.01",
   more: "M3.5 8h.01M8 8h.01M12.5 8h.01",
 };
 
@@ -51,15 +56,18 @@ interface ButtonProps {
   disabled?: boolean;
   kind?: "plain" | "ghost" | "primary";
   testid?: string;
+  /** The keys that do the same, as `aria-keyshortcuts` has them. */
+  keys?: string;
 }
 
-export function Button({ label, onClick, children, icon, pressed, disabled, kind = "plain", testid }: ButtonProps): JSX.Element {
+export function Button({ label, onClick, children, icon, pressed, disabled, kind = "plain", testid, keys }: ButtonProps): JSX.Element {
   return (
     <button
       class={`button ${kind}${icon && !children ? " square" : ""}`}
       title={label}
       aria-label={label}
       aria-pressed={pressed}
+      aria-keyshortcuts={keys}
       disabled={disabled ?? false}
       onClick={onClick}
       data-testid={testid}
