@@ -105,9 +105,14 @@ class Queue:
         out = np.zeros(len(self), np.uint8)
         rows = self.frame["row"].to_numpy()
         for level, kind, places in self.groups:
-            known = self.project._level(level).edits.verdicts.get(kind)
-            if known is not None:
-                out[places] = known[rows[places]]
+            verdicts = self.project._level(level).edits.verdicts
+            if kind in verdicts:
+                out[places] = verdicts[kind][rows[places]]
+            if kind == PLAIN and CLASS in verdicts:
+                # Whether a class is right was answered when another was suggested, and rejected then means right.
+                told = verdicts[CLASS][rows[places]]
+                told = np.where(told == REJECTED, np.uint8(ACCEPTED), told)
+                out[places] = np.where(out[places] == OPEN, told, out[places])
         return out
 
 

@@ -403,3 +403,12 @@ def test_a_box_does_not_take_the_place_of_a_polygon(tmp_path: Path) -> None:
     assert p.changes().is_empty()
     moved.reject(likely_only=False)
     assert p.objects.df["reviewed"].to_list() == ["rejected"] * 2 + [None] * 6
+
+
+def test_a_class_that_was_answered_is_not_asked_again_when_the_ranking_has_no_better_one(answers: ea.Project) -> None:
+    view = suggesting(answers.items.head(4), ["frog", "frog", "frog", "frog"])
+    view.head(1).accept()
+    view.filter(pl.col("score").is_between(0.6, 0.7)).reject()
+    again = queue_of(suggesting(answers.items.head(4), [None, None, "frog", "frog"]))
+    assert again.frame["kind"].to_list() == ["", "", "class", "class"]
+    assert again.decisions().tolist() == [1, 1, 0, 0]

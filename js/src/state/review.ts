@@ -12,7 +12,7 @@ import { Thumbs } from "./thumbs";
 
 export { OPEN };
 export const [ACCEPTED, REJECTED, CHANGED, REMOVED] = [1, 2, 3, 4] as const;
-const CODES = { clear: OPEN, accept: ACCEPTED, reject: REJECTED, class: CHANGED, remove: REMOVED };
+const CODES = { clear: OPEN, accept: ACCEPTED, reject: REJECTED, class: CHANGED, remove: REMOVED } as const;
 export type Verb = keyof typeof CODES;
 export const SAID = ["open", "accepted", "rejected", "changed", "removed"] as const;
 
