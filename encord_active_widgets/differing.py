@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from .schema import (
     URI,
 )
 from .store.folder import ProjectFolder
+from .store.snapshots import PastFolder
 
 if TYPE_CHECKING:
     from .levels import Level
@@ -114,7 +114,7 @@ class _Sides:
         """Return level, id, item and address of some rows."""
         key = self.old.key
         columns = {"id": self.either(key, rows), ITEM_ID: self.either(ITEM_ID, rows), URI: self.either(URI, rows)}
-        return pl.DataFrame({"level": [self.name] * rows.size, **columns})
+        return pl.DataFrame({"level": _said(self.name, rows.size), **columns})
 
 
 class Difference:
@@ -134,7 +134,6 @@ class Difference:
         self.before = project.at(before)
         self.after = project if after is None else project.at(after)
         self._project = project
-        self._is_past = after is not None
         # The present goes on: all frames of this difference look at one moment of it.
         self._states = (self.before._snapshot(), self.after._snapshot())
         self._levels = {n: _Sides.of(n, *(s.levels[n] for s in self._states)) for n in _LEVELS}
@@ -166,7 +165,7 @@ class Difference:
         frame = pl.DataFrame(
             {
                 CHANGE: change,
-                "level": [s.name] * rows.size,
+                "level": _said(s.name, rows.size),
                 LABEL_ID: s.either(LABEL_ID, rows),
                 "label_id_before": s.before(LABEL_ID, old_rows),
                 ITEM_ID: s.either(ITEM_ID, rows),
@@ -179,7 +178,7 @@ class Difference:
         )
         if new_of:
             moved, gone = np.isin(rows, list(new_of)), np.isin(rows, list(new_of.values()))
-            words = pl.Series([MOVED]).extend_constant(MOVED, rows.size - 1)
+            words = _said(MOVED, rows.size)
             frame = frame.with_columns(words.zip_with(pl.Series(moved), change).alias(CHANGE)).filter(pl.Series(~gone))
         return _typed(frame, _LABELS)
 
@@ -282,7 +281,8 @@ class Difference:
         if CLASS_NAME in old.columns:
             was = old.select(ITEM_ID, pl.col(CLASS_NAME).alias(CLASS_BEFORE))
             shown = shown.join(was, on=ITEM_ID, how="left", maintain_order="left")
-        folder = self.after._folder if self._is_past else ProjectFolder(Path(self.after.path))
+        path, of = self.after.path, self.after._folder
+        folder = PastFolder(path, of.of) if isinstance(of, PastFolder) else ProjectFolder(path)
         folder.shown = {(ITEM, "difference"): shown.drop(ITEM_ID)}
         found = type(self.after)(folder).items.filter(pl.col(CHANGE).is_not_null())
         return found.explore(**{"color": CHANGE, **options})
@@ -301,6 +301,10 @@ class Difference:
                 values = f"{_number(row['before'])} → {_number(row['after'])}"
                 lines.append(f"  run {row['run']!r} {row[CHANGE]}: {row['measure'] or 'not measured'} {values}")
         return "\n".join([head, *(lines or ["  nothing changed"])])
+
+
+def _said(word: str, n: int) -> pl.Series:
+    return pl.repeat(word, n, dtype=pl.String, eager=True)
 
 
 def _there(level: Level, n: int) -> Mask:

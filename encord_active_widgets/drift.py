@@ -44,17 +44,15 @@ def drift(metric: str, old: Level, new: Level, before: Mask, after: Mask) -> dic
     sides = [level.frame[metric] if metric in level.frame.columns else None for level in (old, new)]
     if any(s is not None and not (s.dtype.is_numeric() or s.dtype == pl.Boolean) for s in sides):
         return None
-    values = [
-        _sorted(s.filter(pl.Series(there[: s.len()]))) if s is not None else np.empty(0)
-        for s, there in zip(sides, (before, after), strict=True)
-    ]
-    if not values[0].size and not values[1].size:
-        return None
     changed = None
     if sides[0] is not None and sides[1] is not None:
         m = min(old.n, new.n)
         differs = sides[0].head(m).ne_missing(sides[1].head(m)).to_numpy()
         changed = int((differs & before[:m] & after[:m]).sum())
+    values = [_sorted(sides[0], before)]
+    values.append(values[0] if changed == 0 and np.array_equal(before, after) else _sorted(sides[1], after))
+    if not values[0].size and not values[1].size:
+        return None
     told: dict[str, Any] = {"ks": ks_statistic(*values), "rows_changed": changed}
     for side, v in zip(("before", "after"), values, strict=True):
         told |= {
@@ -65,9 +63,13 @@ def drift(metric: str, old: Level, new: Level, before: Mask, after: Mask) -> dic
     return told
 
 
-def _sorted(values: pl.Series) -> NDArray[np.float64]:
-    """Return the finite values in order."""
-    array: NDArray[np.float64] = values.drop_nulls().sort().cast(pl.Float64).to_numpy()
+def _sorted(values: pl.Series | None, there: Mask) -> NDArray[np.float64]:
+    """Return the finite values of the rows that are there, in order."""
+    if values is None:
+        return np.empty(0)
+    array: NDArray[np.float64] = (
+        values.filter(pl.Series(there[: values.len()])).drop_nulls().sort().cast(pl.Float64).to_numpy()
+    )
     finite = np.isfinite(array)
     return array if finite.all() else array[finite]
 
@@ -82,7 +84,7 @@ def ks_statistic(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None
     """
     if not a.size or not b.size:
         return None
-    if np.array_equal(a, b):
+    if a is b or np.array_equal(a, b):
         return 0.0
     # Both functions step at the values alone, so the largest distance is at one of them.
     at_a = np.searchsorted(a, a, side="right") / a.size - np.searchsorted(b, a, side="right") / b.size

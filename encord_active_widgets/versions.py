@@ -178,6 +178,6 @@ def _commit(table: Table, version: int) -> dict[str, Any]:
 def _give_records(project: Project, record: Record) -> None:
     """Say again what made the sets of embeddings that come back."""
     for place, made in record.embedders.items():
-        file = project.path / place / "_embedder.json"
+        file = project._folder.table_at(place).path / "_embedder.json"
         if file.parent.is_dir():
             write_json(file, made)

@@ -82,7 +82,15 @@ class ProjectFolder:
         return found
 
     def table_at(self, place: str) -> Table:
-        """Return the table at a place in the folder, whether it is there yet or not."""
+        """Return the table at a place in the folder, whether it is there yet or not.
+
+        Raises
+        ------
+        ProjectError
+            A place that leads out of the folder: the file that names it is damaged, or meant ill.
+        """
+        if Path(place).is_absolute() or ".." in Path(place).parts or "\\" in place:
+            raise ProjectError(f'"{place}" is no table of "{self.path}".', "Delete the snapshot that names it.")
         fixed = {t.path.relative_to(self.path).as_posix(): t for t in (self.items, self.labels, self.runs,
                  self.changes, self.problems, self.pixels, self.edit_table)}  # fmt: skip
         root = place.partition("/")[0]

@@ -102,8 +102,9 @@ def _level(s: _Sides) -> LevelEdits:
     base, ours, theirs, n = s.base, s.ours, s.theirs, s.n
     removed, _ = _pick(*(or_none(e.removed, n) for e in (base, ours, theirs)))
     added, _ = _pick(*(or_none(e.added, n) for e in (base, ours, theirs)))
-    classes, names = _classes(s)
+    names = sorted({*base.class_names, *ours.class_names, *theirs.class_names})
     torn = _torn(s, names)
+    classes = _classes(s, names, but=torn)
     removed = np.where(torn, or_none(base.removed, n), removed)
     classes = np.where(torn, class_names(base, names), classes)
     return LevelEdits(
@@ -133,12 +134,12 @@ def _tags(s: _Sides) -> dict[str, NDArray[np.bool_]]:
     return out
 
 
-def _classes(s: _Sides) -> tuple[NDArray[np.int32], list[str]]:
-    names = sorted({*s.base.class_names, *s.ours.class_names, *s.theirs.class_names})
+def _classes(s: _Sides, names: list[str], but: NDArray[np.bool_]) -> NDArray[np.int32]:
     sides = [class_names(e, names) for e in (s.base, s.ours, s.theirs)]
     classes, clash = _pick(*sides)
+    clash &= ~but  # told of already
     s.report(CLASS, clash, *(_named(codes[clash], names) for codes in sides))
-    return classes.astype(np.int32), names
+    return classes.astype(np.int32)
 
 
 def _torn(s: _Sides, names: list[str]) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -17,10 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import encord_active_widgets as ea
+from encord_active_widgets import schema
 from encord_active_widgets.errors import EawError, InputError, ProjectError, UnknownNameError
 from encord_active_widgets.store.between import parts_between
 from encord_active_widgets.store.fold import Edit, Folded, apply, fold
 from encord_active_widgets.store.rows import decode_rows, encode_rows
+from encord_active_widgets.store.snapshots import PastTable
+from encord_active_widgets.store.tables import Table
 
 LEVELS = ("items", "objects", "classifications")
 WORDS = ("cat", "dog", "owl")
@@ -299,12 +303,17 @@ def test_the_explorer_of_a_difference_shows_what_changed_and_the_class_before(an
     shown = w._service.view.df
     assert shown["change"].to_list() == ["relabelled, retagged", "relabelled, retagged", "relabelled"]
     assert shown["class_before"].to_list() == ["cat", "dog", "owl"]
+    assert {"change", "class_before"} <= {c["name"] for c in w._service.spec()["columns"]}
+    w._service.view.head(1).tag("from the explorer")
+    assert animals.filter(ea.tagged("from the explorer")).df.height == 1
     assert "change" not in animals.items.columns
     w.close()
     animals.snapshot("v2")
     animals.items.untag("odd")
     w = animals.diff("v1", "v2").explore()
     assert w._service.view.df.height == 3
+    with pytest.raises(ProjectError, match="not changed"):
+        w._service.view.tag("x")
     w.close()
 
 
@@ -501,19 +510,26 @@ def test_the_edits_between_two_states_lead_from_one_to_the_other(first: list[Edi
 # -- kept --------------------------------------------------------------------------------------------------
 
 
-def test_a_snapshot_can_be_opened_after_the_log_was_compacted_and_grew_old(animals: ea.Project) -> None:
-    animals.items.head(2).tag("first")
-    animals.snapshot("v1")
-    then = _frames(animals)
-    for i in range(103):  # beyond the joining of small files, and beyond Delta's checkpoints
-        animals.items.head(3).tag(f"t{i % 3}")
-    for entry in (animals.path / "edits" / "_delta_log").iterdir():
-        os.utime(entry, (0, 0))  # as if written in 1970: Delta would clean its log of what is older than 30 days
-    for i in range(98):
-        animals.items.head(4).tag(f"u{i % 3}")
-    _same(_frames(ea.open(animals.path).at("v1")), then)
-    animals.restore("v1")
-    _same(_frames(animals), then)
+def test_a_version_is_read_after_files_were_joined_and_the_log_grew_old(tmp_path: Path) -> None:
+    table = Table(tmp_path / "changes", schema.CHANGES)
+
+    def grow(n: int, start: int) -> None:
+        for i in range(start, start + n):
+            at = pl.Series([dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(i)], dtype=schema.UTC_MICROSECONDS)
+            table.append(pl.DataFrame({"change_id": [str(i)], "at": at}))
+
+    grow(3, 0)
+    then, version = table.read(), table.version()
+    grow(100, 3)  # beyond a checkpoint, which is when Delta cleans its log of what is older than 30 days
+    table.compact()
+    for entry in (table.path / "_delta_log").iterdir():
+        os.utime(entry, (0, 0))
+    grow(100, 103)
+    assert table.read().height == 203
+    assert PastTable(table.path, schema.CHANGES, version, "v1").read().equals(then)
+    shutil.rmtree(table.path)
+    with pytest.raises(ProjectError, match="is gone"):
+        PastTable(table.path, schema.CHANGES, version, "v1").read()
 
 
 def test_the_project_goes_into_git_as_it_is(animals: ea.Project, tmp_path: Path) -> None:
@@ -560,6 +576,17 @@ def test_an_older_project_gets_an_id_and_a_gitignore_and_your_own_is_kept(animal
     (animals.path / ".gitignore").write_text("mine\n")
     ea.open(animals.path)
     assert (animals.path / ".gitignore").read_text() == "mine\n"
+
+
+def test_a_snapshot_file_from_elsewhere_cannot_reach_out_of_the_folder(animals: ea.Project, tmp_path: Path) -> None:
+    animals.snapshot("v1")
+    (file,) = (animals.path / "snapshots").iterdir()
+    record = json.loads(file.read_text())
+    for place in ("metrics/../../outside/x", str(tmp_path / "outside")):
+        file.write_text(json.dumps({**record, "versions": {**record["versions"], place: 0}}))
+        with pytest.raises(ProjectError, match="no table"):
+            animals.restore("v1") if place.startswith("metrics") else animals.at("v1")._folder.tables()
+    assert not (tmp_path / "outside").exists()
 
 
 def test_a_project_of_a_newer_version_is_refused_saying_which(animals: ea.Project) -> None:
