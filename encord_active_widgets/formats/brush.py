@@ -52,11 +52,10 @@ def decode_brush(packed: list[int] | U8, height: int, width: int) -> U8:
     remedy = "Give the rle of a brush, and the size of its image."
     try:
         given = np.asarray(packed)
-        data = given.astype(np.uint8)
-        whole = given.ndim == 1 and given.dtype.kind in "iu" and bool((given == data).all())
     except (TypeError, ValueError, OverflowError):
-        whole = False
-    if not whole:
+        given = np.empty(0, np.object_)
+    data = given.astype(np.uint8) if given.dtype.kind in "iu" else np.empty(0, np.uint8)
+    if given.ndim != 1 or given.dtype.kind not in "iu" or not (given == data).all():
         raise InputError("The mask is no list of bytes.", remedy)
     if not 0 < height * width <= MOST_DECODED_PIXELS:
         raise InputError(f"A mask of {height:,} x {width:,} pixels cannot be drawn.", remedy)
