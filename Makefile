@@ -15,7 +15,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 export CHROMIUM
 PYTEST_ARGS ?=
 
-.PHONY: help setup browser bundle demo test torch lint format types js unit e2e bench fuzz docs build clean
+.PHONY: help setup browser bundle demo test torch lint format types js unit e2e bench fuzz docs readme build clean
 
 help:  ## show this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -95,7 +95,10 @@ fuzz: $(STAMPS)/python  ## fuzz the readers of labels by coverage; FUZZ_SECONDS=
 	  $(BIN)/python tests/fuzz_readers.py $$kind -max_total_time=$(FUZZ_SECONDS) -verbosity=0 || exit 1; \
 	done
 
-docs: setup  ## refresh the generated parts of README.md: the metrics table and the screenshot
+docs: $(STAMPS)/python  ## the documentation site in build/site, warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "build/site/index.html"
+
+readme: setup  ## refresh what is generated: the table in docs/guides/metrics.md and the screenshot of README.md
 	$(BIN)/python tests/readme_tables.py --write >/dev/null
 	PYTHONPATH=tests $(BIN)/python -m e2e.demo --headless
 	cp demo/quickstart.png examples/quickstart.png

@@ -1,4 +1,4 @@
-"""The tables of README.md that are generated: the list of metrics, from the registry.
+"""The table of docs/guides/metrics.md, which is generated from the registry.
 
 python tests/readme_tables.py --write
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+GUIDE = Path(__file__).resolve().parent.parent / "docs" / "guides" / "metrics.md"
 _METRICS = re.compile(r"(<!-- metrics:begin[^>]*-->\n).*?(<!-- metrics:end -->)", re.DOTALL)
 
 _REPEATED = pl.col("level").is_in(["object", "classification"]) & pl.col("family").is_in(
@@ -37,8 +37,8 @@ def metrics_table() -> str:
 
 
 def refreshed(text: str) -> str:
-    """Return README text with its generated parts as they should be."""
-    assert _METRICS.search(text), "README.md lacks the markers of the metrics table"
+    """Return the guide with its table as it should be."""
+    assert _METRICS.search(text), "docs/guides/metrics.md lacks the markers of its table"
     return _METRICS.sub(lambda m: m.group(1) + metrics_table() + m.group(2), text)
 
 
@@ -53,7 +53,7 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 if __name__ == "__main__":
-    new = refreshed(README.read_text("utf-8"))
+    new = refreshed(GUIDE.read_text("utf-8"))
     if "--write" in sys.argv:
-        README.write_text(new, encoding="utf-8")
+        GUIDE.write_text(new, encoding="utf-8")
     sys.stdout.write(metrics_table())

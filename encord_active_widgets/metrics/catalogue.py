@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from .advice import advised
 from .label_catalogue import label_metrics
 from .registry import MetricSpec, Needs
 
@@ -284,4 +285,4 @@ _OF_IMAGES: tuple[MetricSpec, ...] = (
     ),
 )
 
-BUILT_IN: tuple[MetricSpec, ...] = (*_OF_IMAGES, *label_metrics(_OF_IMAGES))
+BUILT_IN: tuple[MetricSpec, ...] = tuple(advised(s) for s in (*_OF_IMAGES, *label_metrics(_OF_IMAGES)))

@@ -102,7 +102,8 @@ class MetricSpec:
     `direction` says in a short phrase what low or high values mean; `needs` says what the
     function is given: `"pixels"` an (h, w, 3) uint8 array, `"frame"` the level's table (it
     returns an expression or a Series), `"embeddings"` an (n, d) array (it returns n values),
-    None where the value is read from the items table.
+    None where the value is read from the items table. `good_for` and `pitfalls` tell when to use it,
+    and when not to.
     """
 
     name: str
@@ -118,6 +119,8 @@ class MetricSpec:
     dtype: pl.DataType | type[pl.DataType] = pl.Float32
     needs: Needs | None = None
     function: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
+    good_for: str = ""
+    pitfalls: str = ""
 
     @property
     def custom(self) -> bool:
@@ -166,6 +169,8 @@ def metric(
 
     Parameters
     ----------
+    fn : callable, optional
+        The function, where the decorator is written without parentheses.
     level : {"item", "object", "classification"}
         Whose rows it describes. Functions of pixels describe items.
     name : str, optional
@@ -350,6 +355,8 @@ def specs_frame() -> pl.DataFrame:
             "source": [s.source for s in specs],
             "version": [s.version for s in specs],
             "needs": [s.needs for s in specs],
+            "good_for": [s.good_for for s in specs],
+            "pitfalls": [s.pitfalls for s in specs],
         },
         schema_overrides={"low": pl.Float64, "high": pl.Float64, "needs": pl.String},
     )

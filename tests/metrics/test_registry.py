@@ -93,6 +93,6 @@ def test_every_metric_is_described_in_full() -> None:
         assert name in names
     for name in ("uniqueness", "typicality", "diversity", "difficulty"):
         assert name in names
-    for column in ("title", "formula", "direction", "source", "family", "level"):
+    for column in ("title", "formula", "direction", "source", "family", "level", "good_for", "pitfalls"):
         assert frame[column].str.len_chars().min() > 0, column
     assert (frame["version"] >= 1).all()
