@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 from .errors import InputError
 
+CHARTS_REMEDY = 'pip install "encord_active_widgets[charts]"'
 # As far from white as from JupyterLab's black: 4.3 to 1. A saved picture is read on either.
 GREY = "#767a80"
 _FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
@@ -18,6 +20,9 @@ _FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, 
 # Altair 6 writes (https://github.com/microsoft/vscode-notebook-renderers/issues/241). These charts hold to what both
 # versions know. Altair's own renderer asks a CDN.
 _MIME = "application/vnd.vegalite.v5+json"
+# A reader's font may be wider than the one that was measured with.
+_PICTURE_PADDING = {"left": 2, "top": 2, "bottom": 2, "right": 26}
+_DRAWN_AS = "5.20"
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 # No "Open in Vega Editor": it would send the data to a website.
 _EMBED = {"actions": {"export": True, "source": False, "compiled": False, "editor": False}}
@@ -80,7 +85,7 @@ class OfflineChart:
         return OfflineChart(self.chart.properties(**properties))
 
     def save(self, file: str | Path, **options: Any) -> None:
-        """Write the chart to a file: .html, .json, and with the package vl-convert-python .png, .svg or .pdf.
+        """Write the chart to a file: .html, .json, .png, .svg or .pdf.
 
         Parameters
         ----------
@@ -90,6 +95,18 @@ class OfflineChart:
         """
         options["json_kwds"] = {"cls": _ScriptSafe, **options.get("json_kwds", {})}
         self.altair.save(str(file), **options)
+
+    def to_svg(self) -> str:
+        """Return the chart as a picture of SVG: no script, no network, for light and dark.
+
+        Raises
+        ------
+        InputError
+            The package that draws is not installed.
+        """
+        spec = self.to_dict()
+        spec["config"] = _merged(spec["config"], {"padding": _PICTURE_PADDING})
+        return _lean(load_vl_convert().vegalite_to_svg(spec, vl_version=_DRAWN_AS))
 
     def __or__(self, other: Any) -> OfflineChart:
         return _together(load_altair().hconcat(self.chart, _bare(other)))
@@ -132,8 +149,39 @@ def load_altair() -> ModuleType:
     try:
         import altair as alt
     except ImportError as error:
-        raise InputError("Charts need Altair.", 'pip install "encord_active_widgets[charts]"') from error
+        raise InputError("Charts need Altair.", CHARTS_REMEDY) from error
     return alt
+
+
+def load_vl_convert() -> ModuleType:
+    """Return the package that draws charts without a browser.
+
+    Raises
+    ------
+    InputError
+        It is not installed.
+    """
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise InputError("Pictures of charts need vl-convert.", CHARTS_REMEDY) from error
+    return vl_convert
+
+
+def can_draw() -> bool:
+    """Tell whether charts can be made and drawn here."""
+    from importlib.util import find_spec
+
+    return find_spec("altair") is not None and find_spec("vl_convert") is not None
+
+
+_TAG = re.compile(r"<[a-zA-Z][^<>]*>")
+_SPOKEN = re.compile(r' (?:aria-[a-z]+|role|class|pointer-events)="[^"]*"')
+"""What a picture on a page has no use for: half of the text. Its own alternative text says what it is."""
+
+
+def _lean(svg: str) -> str:
+    return _TAG.sub(lambda tag: _SPOKEN.sub("", tag[0]), svg)
 
 
 def _together(chart: Any) -> OfflineChart:

@@ -1,4 +1,4 @@
-"""Build the browser bundle with npm, unless the one that is there was built from these sources.
+"""Build the browser bundles with npm, unless those that are there were built from these sources.
 
 Standard library only: the wheel build (`hatch_build.py`), `make` and the tests all call it.
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 
 JS = Path(__file__).resolve().parent
 BUNDLE = JS.parent / "encord_active_widgets" / "static" / "widget.js"
+PAGE = BUNDLE.with_name("offline.js")
+"""The script of exported pages; one build writes both."""
 _BUILT_FROM = BUNDLE.with_name(".built-from")
 _INSTALLED_FROM = JS / "node_modules" / ".installed-from"
 _LOCKED = ("package.json", "package-lock.json")
@@ -21,7 +23,7 @@ _CONFIGURED = ("build.mjs", "tsconfig.json")
 
 
 def build(*, force: bool = False) -> bool:
-    """Bring the bundle up to date and say whether it was rebuilt.
+    """Bring the bundles up to date and say whether they were rebuilt.
 
     Raises
     ------
@@ -30,12 +32,13 @@ def build(*, force: bool = False) -> bool:
     """
     sources = [*_files(_LOCKED), *_files(_CONFIGURED), *sorted(p for p in (JS / "src").rglob("*") if p.is_file())]
     wanted = _fingerprint([*sources, JS.parent / "encord_active_widgets" / "_version.py"])
-    if not force and BUNDLE.exists() and _read(_BUILT_FROM) == wanted:
+    if not force and BUNDLE.exists() and PAGE.exists() and _read(_BUILT_FROM) == wanted:
         return False
     install()
     _npm("run", "build")
-    if not BUNDLE.exists():
-        raise RuntimeError(f"`npm run build` ended without writing {BUNDLE}.")
+    for file in (BUNDLE, PAGE):
+        if not file.exists():
+            raise RuntimeError(f"`npm run build` ended without writing {file}.")
     _BUILT_FROM.write_text(wanted, encoding="ascii")
     return True
 

@@ -48,8 +48,8 @@ def sync_commits(table: Path, versions: Iterable[int]) -> None:
         entry = log / f"{version:020d}.json"
         if not entry.exists():  # another process compacted the log meanwhile: it is in a checkpoint
             continue
-        for line in entry.read_text("utf-8").splitlines():
-            added = json.loads(line).get("add")
+        for line in entry.read_text("utf-8").split("\n"):  # not splitlines: texts may hold other line separators
+            added = json.loads(line).get("add") if line.strip() else None
             if added:
                 data = table / urllib.parse.unquote(added["path"])
                 if data.exists():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anywidget
 import numpy as np
@@ -26,12 +27,17 @@ from ..schema import CLASS_NAME, ITEM
 from ..store.rows import decode_rows, encode_rows
 from ..view import View
 from .bundle import esm
+from .still import WIDTH_PX, draw, words
+
+if TYPE_CHECKING:
+    from ..exporting import Exported
 
 log = logging.getLogger("encord_active_widgets")
 
 _PYTHON = "py"
 _DEFAULT_HEIGHT_PX = 640
 _LEAST_HEIGHT_PX = 320
+_AS_COLOURED = "color"
 _NOTHING = {"rev": 0, "by": _PYTHON, "n": 0, "enc": "ids", "data": None}
 _REFRESHING = (
     "hello",
@@ -64,6 +70,7 @@ class Explorer(anywidget.AnyWidget):
     _selection = traitlets.Dict(dict(_NOTHING)).tag(sync=True)
     _filter = traitlets.Dict({"rev": 0, "by": _PYTHON, "spec": EMPTY}).tag(sync=True)
     _ui = traitlets.Dict({}).tag(sync=True, echo_update=False)
+    _still = traitlets.Unicode("", help="The picture of a saved notebook: a PNG in base64.").tag(sync=True)
     height = traitlets.Int(_DEFAULT_HEIGHT_PX, help="Height of the explorer in pixels.").tag(sync=True)
 
     def __init__(
@@ -76,6 +83,8 @@ class Explorer(anywidget.AnyWidget):
         filter: pl.Expr | None = None,
         embedding: str | None = None,
         layout: str | None = None,
+        labels: str | None = "color",
+        pictures: bool = True,
         height: int = _DEFAULT_HEIGHT_PX,
         link: Explorer | str | None = None,
         panels: Sequence[Panel] = (),
@@ -113,6 +122,10 @@ class Explorer(anywidget.AnyWidget):
             ui["embedding"] = embedding
         if layout is not None:
             ui["layout"] = layout
+        if labels != _AS_COLOURED:
+            ui["labels"] = self._naming(labels)
+        if not pictures:
+            ui["pictures"] = False
         self._ui = ui
         self.on_msg(_weak(self, "_on_message"))
         self.observe(_weak(self, "_selection_changed"), names="_selection")
@@ -159,9 +172,11 @@ class Explorer(anywidget.AnyWidget):
     def selection(self) -> View:
         """What is selected, as a view that stays as it is; empty when nothing is.
 
+        It has the columns of `view` alone as well: of predictions `outcome` and `reason`, of a search `distance`.
         Set it to a view, an id, a list of ids or of ordinals, or None to move the page.
         """
-        return View(self.view.project, self.view.level).at(self._rows())
+        view = self.view
+        return View(view.project, view.level, extra=view._extra).at(self._rows())
 
     @selection.setter
     def selection(self, value: Any) -> None:
@@ -172,7 +187,8 @@ class Explorer(anywidget.AnyWidget):
             "by": _PYTHON,
             "n": encoded.n,
             "enc": encoded.encoding,
-            "data": encoded.data or None,
+            # Text: a host that shows the cell again, as Colab does, hands the page this state without its bytes.
+            "data": base64.b64encode(encoded.data).decode() or None,
         }
 
     @property
@@ -215,6 +231,27 @@ class Explorer(anywidget.AnyWidget):
         self._set_ui(color=None if value is None else self._column(value))
 
     @property
+    def labels(self) -> str | None:
+        """What names the clusters of the map: `"color"`, a column with few values, `"tags"`, or None for no names.
+
+        `"color"` names the values of the column that colours the map.
+        """
+        return cast("str | None", self._ui.get("labels", _AS_COLOURED))
+
+    @labels.setter
+    def labels(self, value: str | None) -> None:
+        self._set_ui(labels=self._naming(value))
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the map shows pictures instead of points where it is zoomed in far enough."""
+        return self._ui.get("pictures") is not False
+
+    @pictures.setter
+    def pictures(self, value: bool) -> None:
+        self._set_ui(pictures=bool(value))
+
+    @property
     def sort(self) -> tuple[str, bool] | None:
         """The column that orders the grid, and whether it descends. Set a name or a pair."""
         sort = self._ui.get("sort")
@@ -234,10 +271,49 @@ class Explorer(anywidget.AnyWidget):
         conditions = filter_code(self._filter.get("spec", EMPTY), self._service.expressions)
         return view_code(conditions, self._ui.get("sort"), root=root_code(self.view, self.model))
 
+    def to_html(self, path: str | os.PathLike[str], **options: Any) -> Exported:
+        """Write this explorer as one HTML file, standing as it stands now; see `View.to_html`.
+
+        The page begins with this filter, order, colour, map and selection. All rows of `w.view` are in it: to hand
+        on fewer, write `w.filtered.to_html(path)` or `w.selection.to_html(path)`.
+        """
+        look = {
+            "filter": self._filter.get("spec", EMPTY),
+            "expressions": self._service.expressions,
+            "selected": self._rows(),
+            "ui": dict(self._ui),
+        }
+        return self.view.project._to_html(self.view, path, look=look, **options)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Return the live widget, and a picture for where no kernel runs."""
+        shown = super()._repr_mimebundle_(**kwargs)
+        if shown is None or self._closed:
+            return shown
+        data, metadata = shown
+        try:
+            said = words(self).text()
+            picture = base64.b64encode(draw(self)).decode("ascii")
+        except Exception:
+            log.debug("An explorer is shown without a picture of it", exc_info=True)
+            return shown
+        self._still = picture
+        about = {"alt": said, "width": WIDTH_PX}
+        return {**data, "text/plain": said, "image/png": picture}, {**metadata, "image/png": about}
+
     def on_selection(self, callback: Callable[[View], Any]) -> Callable[[], None]:
         """Call `callback(view)` whenever the selection changes; return a function that stops it.
 
         The callback may run on another thread than your cells; what it raises is logged.
+
+        Parameters
+        ----------
+        callback : callable
+            Called with the selection, a View.
+
+        Examples
+        --------
+        >>> stop = w.on_selection(lambda view: print(len(view)))  # doctest: +SKIP
         """
         self._callbacks.append(callback)
 
@@ -402,6 +478,19 @@ class Explorer(anywidget.AnyWidget):
         columns = self._service.level.frame.columns
         if name not in columns:
             raise unknown("column", name, columns)
+        return name
+
+    def _naming(self, value: str | None) -> str | None:
+        """Return what names clusters, after a check that it can."""
+        if value is None or value in (_AS_COLOURED, "tags"):
+            return value
+        name = self._column(value)
+        kinds = {c["name"]: c for c in self._spec["columns"]}
+        if kinds.get(name, {}).get("kind") != "category":
+            raise InputError(
+                f'"{name}" has no few values that could name clusters.',
+                'Give a column of text with few distinct values, "tags", "color" or None.',
+            )
         return name
 
     def _set_ui(self, **changes: Any) -> None:

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 import encord_active_widgets as ea
+from encord_active_widgets.errors import InputError, UnknownNameError
 
 N = 200
 
@@ -65,6 +66,15 @@ def test_a_filter_reads_back_as_the_same_rows_and_its_code_runs(project: ea.Proj
         assert scope["view"].ids.to_list() == expected
     w.filter = None
     assert len(w.filtered) == N
+
+
+def test_frames_of_videos_are_sorted_by_their_number(tmp_path: Path) -> None:
+    table = pl.DataFrame({"path": [f"{i}.jpg" for i in range(6)], "group": ["a", "b"] * 3, "frame": [2, 0, 1, 2, 0, 1]})
+    project = ea.Project.from_frame(table, tmp_path / "clips.eaw", read=False)
+    w = project.explore(sort="frame")
+    assert w.filtered.df["frame"].to_list() == [0, 0, 1, 1, 2, 2]
+    shown = {c["name"]: c["kind"] for c in w._spec["columns"]}
+    assert shown["frame"] == "number", "the page can name what it is sorted by"
 
 
 def test_misspelt_names_offer_the_right_ones_and_change_nothing(project: ea.Project) -> None:
@@ -183,3 +193,20 @@ def test_a_quiet_project_sends_nothing_of_its_own_accord(project: ea.Project, mo
     for op in ("hello", "tags.get", "sync", "tags.get", "edits.redo"):
         w._on_message(None, {"v": 1, "id": "a:1", "op": op, "revision": w._spec["revision"]}, [])
     assert [{k: (c["old"][k], v) for k, v in c["new"].items() if c["old"].get(k) != v} for c in described] == []
+
+
+def test_what_names_the_map_is_checked_and_remembered(project: ea.Project) -> None:
+    assert project.explore().labels == "color"
+    for labels in ("class_name", "tags", None):
+        w = project.explore(labels=labels, pictures=False)
+        assert (w.labels, w.pictures) == (labels, False)
+        assert w._ui["labels"] == labels  # what the page reads
+        assert w._ui["pictures"] is False
+    w.labels, w.pictures = "tags", True
+    w.color = "class_name"
+    assert (w.labels, w.pictures, w.color) == ("tags", True, "class_name")
+    with pytest.raises(InputError, match="no few values"):
+        w.labels = "brightness"
+    with pytest.raises(UnknownNameError, match="class_name"):
+        project.explore(labels="class_nam")
+    assert w.labels == "tags"

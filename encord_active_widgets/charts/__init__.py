@@ -1,0 +1,10 @@
+"""Charts: Altair specifications that notebooks draw without a network."""
+
+from ..offline_chart import OfflineChart
+from .model import MOST_BARS, MOST_COUNTED_CELLS, MOST_CURVES, MOST_PANELS, ModelCharts
+from .parts import MOST_CELLS, POINTS
+
+__all__ = [
+    "MOST_BARS", "MOST_CELLS", "MOST_COUNTED_CELLS", "MOST_CURVES", "MOST_PANELS", "POINTS", "ModelCharts",
+    "OfflineChart",
+]  # fmt: skip
