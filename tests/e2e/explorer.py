@@ -76,7 +76,7 @@ class ExplorerPage:
 
     def wait_ready(self, timeout: int = READY_TIMEOUT_MS) -> ExplorerPage:
         """Wait until the first complete drawing."""
-        self.root.and_(self.page.locator("[data-eaw-ready]")).wait_for(timeout=timeout)
+        expect(self.root).to_have_attribute("data-eaw-ready", re.compile("."), timeout=timeout)
         return self
 
     def settled(self) -> ExplorerPage:

@@ -141,6 +141,8 @@ export interface Spec {
   redo: string | null;
   /** What lies over map and grid. */
   panels?: { review?: ReviewSpec; stacks?: StacksSpec };
+  /** In an exported page: there is no Python, and tags are collected or left alone. */
+  offline?: { collects: boolean };
 }
 export interface Session {
   proto: number;
@@ -171,6 +173,8 @@ export interface UiTrait {
   embedding?: string;
   layout?: string;
   tile?: number;
+  pictures?: boolean;
+  labels?: string | null;
   facets?: string[];
   model?: ModelState;
   split?: number;

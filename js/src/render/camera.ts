@@ -7,7 +7,18 @@ const MARGIN = 0.04;
 const BAND_PX = 42;
 const LEAST_SHARE = 0.6;
 
+/** A part of the unit square: its middle and its sides. */
+export interface Home {
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+}
+export const EVERYTHING: Home = { x: 0.5, y: 0.5, w: 1, h: 1 };
+
 export class Camera {
+  /** What fills the pane at zoom 1. */
+  home = EVERYTHING;
   x = 0.5;
   y = 0.5;
   zoom = 1;
@@ -15,11 +26,25 @@ export class Camera {
   height = 1;
 
   get scaleX(): number {
-    return this.width * (1 - 2 * MARGIN) * this.zoom;
+    return (this.width * (1 - 2 * MARGIN) * this.zoom) / this.home.w;
   }
 
   get scaleY(): number {
-    return Math.max(this.height * LEAST_SHARE, this.height - 2 * BAND_PX) * this.zoom;
+    return (Math.max(this.height * LEAST_SHARE, this.height - 2 * BAND_PX) * this.zoom) / this.home.h;
+  }
+
+  /** Zoomed out this far everything there is lies on the screen, twice over. */
+  get leastZoom(): number {
+    return LEAST_ZOOM * this.zoomOfAll;
+  }
+
+  /** The zoom at which the whole unit square fits. */
+  get zoomOfAll(): number {
+    return Math.min(this.home.w, this.home.h);
+  }
+
+  get isHome(): boolean {
+    return this.zoom === 1 && this.x === this.home.x && this.y === this.home.y;
   }
 
   toScreen(x: number, y: number): [number, number] {
@@ -38,15 +63,18 @@ export class Camera {
   /** Zoom by a factor, keeping the point under the pointer where it is. */
   zoomAt(factor: number, px: number, py: number): void {
     const [ux, uy] = this.toUnit(px, py);
-    this.zoom = Math.min(MOST_ZOOM, Math.max(LEAST_ZOOM, this.zoom * factor));
+    this.zoom = Math.min(MOST_ZOOM, Math.max(this.leastZoom, this.zoom * factor));
     const [vx, vy] = this.toUnit(px, py);
     this.x += ux - vx;
     this.y += uy - vy;
   }
 
   fit(): void {
-    this.x = 0.5;
-    this.y = 0.5;
-    this.zoom = 1;
+    [this.x, this.y, this.zoom] = [this.home.x, this.home.y, 1];
+  }
+
+  /** Show the whole unit square, far points too. */
+  fitAll(): void {
+    [this.x, this.y, this.zoom] = [EVERYTHING.x, EVERYTHING.y, this.zoomOfAll];
   }
 }

@@ -54,6 +54,18 @@ export class GridIndex {
     return best;
   }
 
+  /** Visit the rows inside a box, cell by cell, until `visit` says false. */
+  within(x0: number, y0: number, x1: number, y1: number, visit: (row: number) => boolean): void {
+    const [fromX, toX, toY] = [cellOf(x0), cellOf(x1), cellOf(y1)];
+    for (let cy = cellOf(y0); cy <= toY; cy++)
+      // The cells of a line follow one another, and so do their rows.
+      for (let i = this.starts[(cy << SHIFT) | fromX]!; i < this.starts[((cy << SHIFT) | toX) + 1]!; i++) {
+        const row = this.rows[i]!;
+        const [x, y] = [this.x[row]! / STEPS, this.y[row]! / STEPS];
+        if (x >= x0 && x <= x1 && y >= y0 && y <= y1 && !visit(row)) return;
+      }
+  }
+
   /** Rows inside a closed polygon given in unit coordinates [x0, y0, x1, y1, …], ascending. */
   inside(polygon: number[], accepts: (row: number) => boolean): Uint32Array {
     const crossed = crossedCells(polygon);

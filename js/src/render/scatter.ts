@@ -2,33 +2,30 @@
 
 import { take } from "../host/events";
 import { Scope } from "../host/scope";
+import { robustBounds } from "./bounds";
 import { Camera } from "./camera";
 import { Canvas2dPoints, MOST_DRAWN } from "./canvas2d";
 import { GlPoints } from "./gl/points";
 import { GridIndex } from "./grid-index";
-import { HIDDEN, PASSES, type PointRenderer } from "./renderer";
+import { drawLabels, type MapLabel } from "./map-labels";
+import { type MapPictures, MapThumbs, type ThumbStyle } from "./map-thumbs";
+import { HIDDEN, PASSES, type PointRenderer, SELECTED } from "./renderer";
 
-export interface ScatterColors {
-  map: string;
-  accent: string;
+export type { MapLabel } from "./map-labels";
+export interface ScatterColors extends ThumbStyle {
   muted: string;
   text: string;
-  palette: Uint8Array;
 }
 export type SelectMode = "replace" | "add" | "subtract";
 export type Tool = "lasso" | "box" | "pan";
-export interface MapLabel {
-  x: number;
-  y: number;
-  text: string;
-  code: number;
-}
 export interface ScatterEvents {
   select(rows: Uint32Array, mode: SelectMode): void;
   clear(): void;
   hover(row: number | null, x: number, y: number): void;
   open(row: number): void;
   fallback(reason: string): void;
+  /** By keys: how many rows are on the screen, and which is at the cross in the middle. */
+  describe(inView: number, row: number | null): void;
 }
 
 const STEPS = 65534;
@@ -37,10 +34,17 @@ const CLICK_SLACK_PX = 4;
 const PAN_POINTS = 120_000; // drawn while moving above twice as many; all at rest
 const MOST_CANVAS_PX = 8192; // VS Code reports absurd sizes for detached cells (vscode issue 225808)
 const WHEEL_SPEED = 0.0016;
+const KEY_PAN_PX = 40;
+const KEY_ZOOM = 1.4;
+const CROSS_PICK_PX = 60;
+const PLAN_MS = 120; // while one moves, pictures are chosen anew this often
 
 export class ScatterMap {
   #canvas = document.createElement("canvas");
+  #pictures = document.createElement("canvas");
   #overlay = document.createElement("canvas");
+  #thumbs: MapThumbs | null = null;
+  #planned = 0;
   #camera = new Camera();
   #points: PointRenderer;
   #index: GridIndex | null = null;
@@ -56,6 +60,9 @@ export class ScatterMap {
   #frame = 0;
   #moving = false;
   #space = false;
+  #spaceUsed = false;
+  /** Keys move the map: the cross in its middle is shown. */
+  #keyed = false;
   #touches = new Map<number, [number, number]>();
   #settle = 0;
   #ratio = 1;
@@ -70,10 +77,12 @@ export class ScatterMap {
     this.#scope = scope;
     this.#on = on;
     this.#canvas.className = "map-points";
+    this.#pictures.className = "map-pictures";
     this.#overlay.className = "map-overlay";
     this.#overlay.tabIndex = 0;
     this.#overlay.setAttribute("role", "application");
-    host.append(this.#canvas, this.#overlay);
+    this.#overlay.setAttribute("aria-keyshortcuts", "ArrowLeft ArrowRight ArrowUp ArrowDown + - 0 Space Enter V");
+    host.append(this.#canvas, this.#pictures, this.#overlay);
     const gl = GlPoints.make(
       () => this.redraw(),
       () => this.#plain("stopped working"),
@@ -85,6 +94,7 @@ export class ScatterMap {
       clearTimeout(this.#settle);
       this.#points.dispose();
       this.#canvas.remove();
+      this.#pictures.remove();
       this.#overlay.remove();
     });
     this.#listen();
@@ -111,7 +121,24 @@ export class ScatterMap {
     this.#n = x.length;
     this.#index = new GridIndex(x, y);
     this.#points.setPoints(x, y);
+    this.#thumbs?.clear();
+    this.#planned = 0;
+    const wasHome = this.#camera.isHome;
+    this.#camera.home = robustBounds(x, y);
+    if (wasHome) this.#camera.fit();
     this.redraw();
+  }
+
+  /** Show pictures where there is room for them; null shows points alone. */
+  setPictures(pictures: MapPictures | null): void {
+    this.#thumbs = pictures ? new MapThumbs(pictures) : null;
+    this.#planned = 0;
+    this.redraw();
+  }
+
+  /** A picture arrived. */
+  pictured(): void {
+    if (this.#thumbs?.count) this.#soon();
   }
 
   setColors(codes: Uint8Array | null): void {
@@ -138,7 +165,7 @@ export class ScatterMap {
   }
 
   setNoun(noun: string, nouns: string): void {
-    this.#overlay.setAttribute("aria-label", `Map of ${nouns}: drag to lasso, double click opens the ${noun}`);
+    this.#overlay.setAttribute("aria-label", `Map of ${nouns}: drag to lasso, double click opens the ${noun}. Arrow keys move it, plus and minus zoom, Space selects the ${noun} at the cross, V all on the screen, Enter opens it`);
   }
 
   setLabels(labels: MapLabel[]): void {
@@ -152,8 +179,10 @@ export class ScatterMap {
     this.#drawOverlay();
   }
 
+  /** Fit what most points fill; once more, everything. */
   fit(): void {
-    this.#camera.fit();
+    if (this.#camera.isHome) this.#camera.fitAll();
+    else this.#camera.fit();
     this.redraw();
   }
 
@@ -163,7 +192,7 @@ export class ScatterMap {
     this.#ratio = Math.min(this.host.ownerDocument.defaultView?.devicePixelRatio ?? 1, 3);
     this.#camera.width = Math.max(1, width);
     this.#camera.height = Math.max(1, height);
-    for (const canvas of [this.#canvas, this.#overlay]) {
+    for (const canvas of [this.#canvas, this.#pictures, this.#overlay]) {
       canvas.width = Math.max(1, Math.round(width * this.#ratio));
       canvas.height = Math.max(1, Math.round(height * this.#ratio));
       canvas.style.width = `${width}px`;
@@ -192,7 +221,35 @@ export class ScatterMap {
     const size = Math.max(1.6, Math.min(7, 4.2 * Math.min(1.6, few))) * Math.min(2.2, Math.max(1, this.#camera.zoom ** 0.35));
     const most = this.#moving && this.#n > 2 * PAN_POINTS ? PAN_POINTS : Infinity;
     this.#points.draw(target, this.#camera, this.#ratio, size, most);
+    this.#drawPictures();
     this.#drawOverlay();
+  }
+
+  /** The pictures alone, once a frame. */
+  #soon(): void {
+    if (this.#frame) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#drawPictures();
+      this.#drawOverlay();
+    });
+  }
+
+  #drawPictures(): void {
+    const context = this.#pictures.getContext("2d");
+    if (!context || !this.#colors) return;
+    context.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
+    context.clearRect(0, 0, this.#camera.width, this.#camera.height);
+    const thumbs = this.#thumbs;
+    if (thumbs && this.#index) {
+      const now = performance.now();
+      if (!this.#moving || now - this.#planned > PLAN_MS) {
+        this.#planned = now;
+        thumbs.plan(this.#index, this.#camera, this.#accepts, this.#flags);
+      }
+      thumbs.draw(context, this.#camera, this.#colors, this.#codes, this.#flags);
+    }
+    this.host.dataset["pictures"] = String(thumbs?.count ?? 0);
   }
 
   #drawOverlay(): void {
@@ -201,14 +258,18 @@ export class ScatterMap {
     if (!context || !colors) return;
     context.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
     context.clearRect(0, 0, this.#camera.width, this.#camera.height);
-    this.#drawLabels(context, colors);
+    const shown = drawLabels(context, this.#labels, this.#camera, colors, (this.#thumbs?.count ?? 0) > 0);
+    this.host.dataset["labels"] = String(shown);
+    if (this.#keyed) this.#drawCross(context, colors);
     const index = this.#index;
     if (this.#highlight !== null && index && index.x[this.#highlight] !== undefined && index.x[this.#highlight] !== 65535) {
       const [x, y] = this.#camera.toScreen(index.x[this.#highlight]! / STEPS, index.y[this.#highlight]! / STEPS);
+      const box = this.#thumbs?.box(this.#camera, this.#highlight);
+      context.beginPath();
+      if (box) context.rect(box[0] - 5, box[1] - 5, box[2] + 10, box[3] + 10);
+      else context.arc(x, y, 7, 0, 2 * Math.PI);
       context.lineWidth = 2;
       context.strokeStyle = colors.accent;
-      context.beginPath();
-      context.arc(x, y, 7, 0, 2 * Math.PI);
       context.stroke();
     }
     if (this.#path.length < 4) return;
@@ -225,23 +286,20 @@ export class ScatterMap {
     context.stroke();
   }
 
-  #drawLabels(context: CanvasRenderingContext2D, colors: ScatterColors): void {
-    context.font = "600 12px system-ui, sans-serif";
-    context.textAlign = "center";
-    context.textBaseline = "middle";
-    const taken: [number, number, number, number][] = [];
-    for (const label of this.#labels) {
-      const [x, y] = this.#camera.toScreen(label.x / STEPS, label.y / STEPS);
-      const width = context.measureText(label.text).width + 8;
-      const box: [number, number, number, number] = [x - width / 2, y - 9, x + width / 2, y + 9];
-      if (taken.some((t) => t[0] < box[2] && t[2] > box[0] && t[1] < box[3] && t[3] > box[1])) continue;
-      taken.push(box);
-      context.lineWidth = 4;
-      context.lineJoin = "round";
-      context.strokeStyle = colors.map;
-      context.strokeText(label.text, x, y);
-      context.fillStyle = colors.text;
-      context.fillText(label.text, x, y);
+  #drawCross(context: CanvasRenderingContext2D, colors: ScatterColors): void {
+    const [x, y] = [this.#camera.width / 2, this.#camera.height / 2];
+    for (const [width, color] of [
+      [4, colors.map],
+      [1.5, colors.text],
+    ] as const) {
+      context.beginPath();
+      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]] as const) {
+        context.moveTo(x + 5 * dx, y + 5 * dy);
+        context.lineTo(x + 13 * dx, y + 13 * dy);
+      }
+      context.lineWidth = width;
+      context.strokeStyle = color;
+      context.stroke();
     }
   }
 
@@ -250,10 +308,12 @@ export class ScatterMap {
     return [event.clientX - box.left, event.clientY - box.top];
   }
 
-  #pick(px: number, py: number): number | null {
+  #pick(px: number, py: number, radius = PICK_RADIUS_PX): number | null {
+    const shown = this.#thumbs?.hit(this.#camera, px, py) ?? null;
+    if (shown !== null) return shown;
     const [ux, uy] = this.#camera.toUnit(px, py);
-    const rx = PICK_RADIUS_PX / this.#camera.scaleX;
-    const ry = PICK_RADIUS_PX / this.#camera.scaleY;
+    const rx = radius / this.#camera.scaleX;
+    const ry = radius / this.#camera.scaleY;
     return this.#index?.nearest(ux, uy, rx, ry, this.#accepts) ?? null;
   }
 
@@ -285,30 +345,21 @@ export class ScatterMap {
       },
       { passive: false },
     );
-    scope.listen<KeyboardEvent>(overlay, "keydown", (event) => {
-      const step = 40;
-      const moves: Record<string, () => void> = {
-        "+": () => this.#camera.zoomAt(1.4, this.#camera.width / 2, this.#camera.height / 2),
-        "=": () => this.#camera.zoomAt(1.4, this.#camera.width / 2, this.#camera.height / 2),
-        "-": () => this.#camera.zoomAt(1 / 1.4, this.#camera.width / 2, this.#camera.height / 2),
-        "0": () => this.#camera.fit(),
-        ArrowLeft: () => this.#camera.pan(step, 0),
-        ArrowRight: () => this.#camera.pan(-step, 0),
-        ArrowUp: () => this.#camera.pan(0, step),
-        ArrowDown: () => this.#camera.pan(0, -step),
-      };
-      const move = moves[event.key];
-      if (event.key === " ") this.#space = true;
-      else if (event.key === "Escape" && this.#drag) this.#abort();
-      else if (move && !event.ctrlKey && !event.metaKey) move();
-      else return;
-      take(event);
-      if (event.key !== " ") this.#moved();
-    });
+    scope.listen<KeyboardEvent>(overlay, "keydown", (event) => this.#key(event));
     scope.listen<KeyboardEvent>(overlay, "keyup", (event) => {
-      if (event.key === " ") this.#space = false;
+      if (event.key !== " ") return;
+      if (this.#space && !this.#spaceUsed) this.#selectAtCross();
+      this.#space = false;
     });
-    scope.listen(overlay, "blur", () => (this.#space = false));
+    scope.listen(overlay, "focus", () => {
+      if (overlay.matches(":focus-visible")) this.#byKeys();
+    });
+    scope.listen(overlay, "blur", () => {
+      this.#space = false;
+      if (this.#keyed) this.#on.hover(null, 0, 0);
+      this.#keyed = false;
+      this.#drawOverlay();
+    });
     const resizing = new ResizeObserver(() => this.resize());
     resizing.observe(this.host);
     const showing = new IntersectionObserver(() => this.redraw());
@@ -319,8 +370,75 @@ export class ScatterMap {
     });
   }
 
+  #key(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { width, height } = this.#camera;
+    const moves: Record<string, () => void> = {
+      "+": () => this.#camera.zoomAt(KEY_ZOOM, width / 2, height / 2),
+      "=": () => this.#camera.zoomAt(KEY_ZOOM, width / 2, height / 2),
+      "-": () => this.#camera.zoomAt(1 / KEY_ZOOM, width / 2, height / 2),
+      "0": () => this.fit(),
+      ArrowLeft: () => this.#camera.pan(KEY_PAN_PX, 0),
+      ArrowRight: () => this.#camera.pan(-KEY_PAN_PX, 0),
+      ArrowUp: () => this.#camera.pan(0, KEY_PAN_PX),
+      ArrowDown: () => this.#camera.pan(0, -KEY_PAN_PX),
+    };
+    const move = moves[event.key];
+    if (event.key === " ") {
+      if (!event.repeat) [this.#space, this.#spaceUsed] = [true, false];
+    } else if (event.key === "Escape" && this.#drag) this.#abort();
+    else if (event.key === "Enter") {
+      const row = this.#atCross();
+      if (row !== null) this.#on.open(row);
+    } else if (event.key === "v" || event.key === "V") this.#on.select(this.#inView(), event.shiftKey ? "add" : "replace");
+    else if (move) move();
+    else return;
+    take(event);
+    if (move) {
+      this.#byKeys();
+      this.#moved();
+    }
+  }
+
+  /** Keys are used: show the cross, and say what is there when the map rests. */
+  #byKeys(): void {
+    this.#keyed = true;
+    this.#moved();
+  }
+
+  #inView(): Uint32Array {
+    const [x0, y1] = this.#camera.toUnit(0, 0);
+    const [x1, y0] = this.#camera.toUnit(this.#camera.width, this.#camera.height);
+    const rows: number[] = [];
+    this.#index?.within(x0, y0, x1, y1, (row) => {
+      if (this.#accepts(row)) rows.push(row);
+      return true;
+    });
+    return Uint32Array.from(rows).sort();
+  }
+
+  #atCross(): number | null {
+    return this.#pick(this.#camera.width / 2, this.#camera.height / 2, CROSS_PICK_PX);
+  }
+
+  #selectAtCross(): void {
+    const row = this.#atCross();
+    if (row === null) return;
+    const selected = ((this.#flags[row] ?? 0) & SELECTED) !== 0;
+    this.#on.select(Uint32Array.of(row), selected ? "subtract" : "add");
+  }
+
+  #tell(): void {
+    const row = this.#atCross();
+    this.highlight(row);
+    this.#on.hover(row, this.#camera.width / 2, this.#camera.height / 2);
+    this.#on.describe(this.#inView().length, row);
+  }
+
   #down(event: PointerEvent): void {
     if (event.button > 1) return;
+    this.#keyed = false;
+    this.#spaceUsed = true;
     this.#overlay.focus({ preventScroll: true });
     const [x, y] = this.#at(event);
     const mode: SelectMode = event.altKey ? "subtract" : event.shiftKey || event.ctrlKey || event.metaKey ? "add" : "replace";
@@ -407,6 +525,7 @@ export class ScatterMap {
     this.#settle = window.setTimeout(() => {
       this.#moving = false;
       this.redraw();
+      if (this.#keyed) this.#tell();
     }, 160);
     this.redraw();
   }

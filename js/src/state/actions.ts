@@ -186,6 +186,20 @@ export class Actions {
     this.explorer.saveUi();
   }
 
+  /** Show pictures on the map, or points alone. */
+  pictures(on = !this.#store.pictures.peek()): void {
+    this.#store.pictures.value = on;
+    this.#store.announcement.value = on ? "Pictures on the map" : "Points alone on the map";
+    this.explorer.saveUi();
+  }
+
+  /** What names the map's clusters. */
+  labels(by: string | null): void {
+    this.#store.labels.value = by;
+    this.explorer.recompute();
+    this.explorer.saveUi();
+  }
+
   map(embedding: string, layout: string): void {
     this.#store.embedding.value = embedding;
     this.#store.layout.value = layout;
@@ -229,6 +243,7 @@ export class Actions {
     for (const name of add) if (!tags.some((t) => t.name === name)) tags.push({ name, color: null, count: 0, key: tags.length < 9 ? tags.length + 1 : null });
     this.explorer.loading.setTags(masks, tags);
     const ok = await this.#edit("tags.apply", { add, remove, enc: set.enc, n: set.n }, [set.data]);
+    if (ok) store.announcement.value = `${add.length ? `Tagged ${add.join(", ")}` : `Took off ${remove.join(", ")}`}: ${set.n.toLocaleString("en")}`;
     if (ok || generation !== store.generation.peek()) return ok;
     this.explorer.loading.setTags(before.masks, before.tags);
     // Another edit may have been made meanwhile: Python knows what holds.

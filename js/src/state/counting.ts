@@ -128,7 +128,8 @@ export class Counting {
     const facets = store.shownFacets.peek();
     const color = store.color.peek();
     const colorColumn = color ? store.columns.peek().get(color) : undefined;
-    const wanted = colorColumn ? [...facets, colorColumn] : facets;
+    const naming = store.columns.peek().get(store.labels.peek() ?? "");
+    const wanted = [...facets, ...[colorColumn, naming].flatMap((c) => c ?? [])];
     const filtered = leaves(filter).flatMap((c) => ("col" in c ? (store.columns.peek().get(c.col) ?? []) : []));
     const missing = [...wanted, ...filtered].filter((c) => c.kind !== "text" && !this.explorer.columns.fresh(c.name));
     if (missing.length) {

@@ -22,6 +22,7 @@ const SYNC_MS = 2000;
 const SYNC_RUNNING_MS = 500;
 const UI_DELAY_MS = 300;
 const TOAST_MS = 9000;
+const UNANSWERED_MS = 3000;
 /** Requests that change nothing: when the level changed meanwhile, neither their answer nor their failure matters. */
 const READS = /\.get$|^row\.|^filter\.|^code\./;
 const GONE = "The kernel was restarted – re-run this cell.";
@@ -50,6 +51,7 @@ export class Explorer {
   #early = new Set<string>();
   #told = "";
   #views = 0;
+  #answered = (): void => {};
 
   constructor(readonly channel: Channel) {
     this.rpc = new Rpc(channel, (slow) => (this.store.busy.value = slow));
@@ -78,6 +80,12 @@ export class Explorer {
     this.review = asked ? new Review(this, asked) : null;
     const stacked = this.store.spec.peek().panels?.stacks;
     this.stacks = stacked ? new Stacks(this, stacked) : null;
+    const waited = setTimeout(() => (this.store.unanswered.value = true), UNANSWERED_MS);
+    this.scope.add(() => clearTimeout(waited));
+    this.#answered = () => {
+      clearTimeout(waited);
+      this.store.unanswered.value = false;
+    };
     void this.rpc.ask("hello", { client: this.rpc.client }).catch(() => {});
     this.#takeSelection();
     this.#takeFilter();
@@ -144,6 +152,8 @@ export class Explorer {
   }
 
   #receive(content: Json, buffers: Binary[]): void {
+    this.#answered();
+    this.store.silent.value = false;
     if (this.rpc.receive(content, buffers)) return;
     if (content["push"] === "changed") void this.#sync();
   }
@@ -167,6 +177,8 @@ export class Explorer {
       }
     } catch (error) {
       if (error instanceof RpcError && error.code === "gone") this.store.stale.value = GONE;
+      // Colab does not tell pages of a restart: a message to the old kernel is simply never answered.
+      if (error instanceof RpcError && error.code === "timeout") this.store.silent.value = true;
     }
     if (this.#views > 0) this.#scheduleSync(this.store.job.peek()?.state === "running" ? SYNC_RUNNING_MS : SYNC_MS);
   }
@@ -293,6 +305,8 @@ export class Explorer {
       if (ui.embedding) store.embedding.value = ui.embedding;
       if (ui.layout) store.layout.value = ui.layout;
       if (ui.tile) store.tile.value = ui.tile;
+      if ("pictures" in ui) store.pictures.value = ui.pictures !== false;
+      if ("labels" in ui) store.labels.value = ui.labels ?? null;
       if (ui.facets) store.facets.value = ui.facets;
       if (ui.model) this.model.take(ui.model);
     });
@@ -314,6 +328,8 @@ export class Explorer {
         color: store.color.peek(),
         sort: store.sort.peek(),
         tile: store.tile.peek(),
+        pictures: store.pictures.peek(),
+        labels: store.labels.peek(),
         ...(store.embedding.peek() ? { embedding: store.embedding.peek() } : {}),
         ...(store.layout.peek() ? { layout: store.layout.peek() } : {}),
         ...(store.spec.peek().model ? { model: { iou: store.iou.peek(), confidence: store.confidence.peek() } } : {}),

@@ -43,6 +43,10 @@ export class Store {
   readonly embedding = signal<string | null>(null);
   readonly layout = signal<string | null>(null);
   readonly tile = signal(96);
+  /** Whether the map shows pictures where there is room for them. */
+  readonly pictures = signal(true);
+  /** What names the map's clusters: `"color"` for the column that colours it, a column, `"tags"`, or null for none. */
+  readonly labels = signal<string | null>("color");
   readonly facets = signal<string[] | null>(null);
   readonly height = signal(640);
   // browser only
@@ -78,6 +82,10 @@ export class Store {
   readonly busy = signal(false);
   readonly saving = signal(0);
   readonly stale = signal<string | null>(null);
+  /** No kernel answered since the explorer was opened: it may be busy, or there is none, as in a saved notebook. */
+  readonly unanswered = signal(false);
+  /** Nothing was heard since a request ran out of time: a long cell, or a kernel that is not there any more. */
+  readonly silent = signal(false);
   readonly notice = signal<string | null>(null);
   readonly toasts = signal<Toast[]>([]);
   readonly announcement = signal("");

@@ -1,6 +1,6 @@
 // What carries messages and traits: the notebook's model, or memory in tests and pages without a kernel.
 
-import type { Binary } from "./wire";
+import { asText, type Binary } from "./wire";
 
 export type Json = Record<string, unknown>;
 
@@ -34,11 +34,16 @@ export interface AnyModel {
   send(content: unknown, callbacks?: unknown, buffers?: ArrayBufferView[]): void;
 }
 
+/**
+ * A notebook's model. Bytes go up as base64 in the message itself: some hosts lose the bytes beside a message, and one
+ * stuck in the way stops all after it (VS Code before 2024: vscode-jupyter pull request 14867, its Colab kernels:
+ * colab-vscode issue 328, Positron before May 2025: positron pull request 7464). Text arrives everywhere.
+ */
 export class ModelChannel implements Channel {
   constructor(readonly model: AnyModel) {}
 
   send(content: Json, buffers: ArrayBufferView[] = []): void {
-    this.model.send(content, undefined, buffers);
+    this.model.send(buffers.length ? { ...content, b64: buffers.map(asText) } : content);
   }
 
   onMessage(listener: (content: Json, buffers: Binary[]) => void): () => void {
@@ -52,7 +57,7 @@ export class ModelChannel implements Channel {
   }
 
   set(name: string, value: unknown): void {
-    this.model.set(name, value);
+    this.model.set(name, spelt(value));
     this.model.save_changes();
   }
 
@@ -71,4 +76,10 @@ export class ModelChannel implements Channel {
     signal?.connect(slot);
     return () => signal?.disconnect(slot);
   }
+}
+
+/** Return a trait's value with the bytes in it as text. */
+function spelt(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, ArrayBuffer.isView(part) ? asText(part) : part]));
 }

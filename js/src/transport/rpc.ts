@@ -20,7 +20,8 @@ export const SLOW_MS = 1500;
 const TIMEOUT_MS = 20_000;
 const LONG_TIMEOUT_MS = 90_000;
 const LONG = new Set(["thumbs.get", "image.get", "embedding.get", "columns.get", "neighbors.get", "order.get", "review.thumbs"]);
-const MOST_BYTES = 1024 * 1024;
+/** Of text, which bytes become on their way: a message above 10 MB would end the connection without a word. */
+const MOST_LETTERS = 1024 * 1024;
 
 export class RpcError extends Error {
   constructor(
@@ -45,8 +46,8 @@ export class Rpc {
 
   /** Send a request; rejects with an RpcError. */
   ask<T>(op: string, content: Json = {}, buffers: ArrayBufferView[] = []): Promise<Reply<T>> {
-    const size = buffers.reduce((sum, b) => sum + b.byteLength, 0);
-    if (size > MOST_BYTES) return Promise.reject(new RpcError("too-large", "The request is larger than 1 MiB."));
+    const size = buffers.reduce((sum, b) => sum + 4 * Math.ceil(b.byteLength / 3), 0);
+    if (size > MOST_LETTERS) return Promise.reject(new RpcError("too-large", "The request is larger than 1 MiB.", "Select fewer rows at a time."));
     const id = `${this.client}:${this.#next++}`;
     return new Promise<Reply<T>>((resolve, reject) => {
       const pending: Pending = {

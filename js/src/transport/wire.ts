@@ -1,4 +1,4 @@
-// Bytes as hosts deliver them: DataView in Jupyter and marimo, Uint8Array in Colab.
+// Bytes as hosts deliver them: DataView in Jupyter, VS Code and marimo, Uint8Array in Colab. What goes up is text.
 
 export type Binary = DataView | Uint8Array | ArrayBuffer;
 
@@ -6,6 +6,16 @@ export function asBytes(value: Binary): Uint8Array {
   if (value instanceof Uint8Array) return value;
   if (value instanceof ArrayBuffer) return new Uint8Array(value);
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+}
+
+const LETTERS_AT_ONCE = 0x8000; // more arguments than this can overflow the stack
+
+/** Spell bytes in base64. */
+export function asText(value: ArrayBufferView): string {
+  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  let letters = "";
+  for (let at = 0; at < bytes.length; at += LETTERS_AT_ONCE) letters += String.fromCharCode(...bytes.subarray(at, at + LETTERS_AT_ONCE));
+  return btoa(letters);
 }
 
 function aligned(bytes: Uint8Array, size: number): Uint8Array {

@@ -17,11 +17,13 @@ import { Button, Cross, ExplorerContext, Link } from "./parts";
 import { ReviewView } from "./Review";
 import { StacksView } from "./Stacks";
 import { StatusBar } from "./StatusBar";
+import { Still } from "./Still";
 import { TopBar } from "./TopBar";
 
 const NARROW_PX = 900;
 const LEAST_HEIGHT_PX = 320;
 const MIDDLE = 0.52;
+const TOLD_MS = 600;
 const SNAP = 0.08; // closer to an end than this collapses the map or the grid
 const KEYS: [string, string][] = [
   ["drag on map", "lasso or box; Shift adds, Alt subtracts"],
@@ -33,7 +35,10 @@ const KEYS: [string, string][] = [
   ["C", "type a class: relabels the selection"],
   ["Enter, double click", "open the image"],
   ["← → in an open image", "previous, next"],
-  ["+ − 0", "zoom the map or the open image; 0 fits"],
+  ["+ − 0", "zoom the map or the open image; 0 fits, on the map again all"],
+  ["M", "pictures on the map when zoomed in, or points alone"],
+  ["← → ↑ ↓ on the map", "move it; what is at the cross is read out"],
+  ["Space, V, Enter on the map", "select what is at the cross, all on the screen; open"],
   ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
   ["Alt-click a chip", "leave it out instead"],
 ];
@@ -68,6 +73,17 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
       }),
     );
     return () => cancelAnimationFrame(frame);
+  });
+  const said = useRef<[matching: number, timer: ReturnType<typeof setTimeout> | undefined]>([-1, undefined]);
+  useSignalEffect(() => {
+    // Read out what a filter leaves, when it rests.
+    const matching = store.result.value?.matching;
+    if (matching === undefined) return;
+    const [before, timer] = said.current;
+    clearTimeout(timer);
+    const told = setTimeout(() => before >= 0 && before !== matching && (store.announcement.value = `${matching.toLocaleString("en")} match`), TOLD_MS);
+    said.current = [matching, before === matching ? undefined : told];
+    if (before === matching) clearTimeout(told);
   });
   const toggle = (side: "left" | "right"): void => {
     const [own, other] = side === "left" ? [left, right] : [right, left];
@@ -120,6 +136,7 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
           {store.detail.value !== null ? <DetailView row={store.detail.value} /> : null}
           {explorer.review?.active.value ? <ReviewView review={explorer.review} /> : null}
           {store.help.value && !explorer.review?.active.value ? <Help /> : null}
+          <Still />
         </div>
         <StatusBar />
         <Resizer />
@@ -136,6 +153,12 @@ export function App({ explorer, host }: { explorer: Explorer; host: HTMLElement 
       return (
         <div class="banner warn" role="alert" data-testid="banner">
           {store.stale.value}
+        </div>
+      );
+    if (store.silent.value && !store.unanswered.value)
+      return (
+        <div class="banner warn" role="status" data-testid="silent">
+          The kernel has not answered for a while. If it runs a cell, wait for it; if it was restarted, re-run this cell.
         </div>
       );
     if (!store.notice.value) return null;
@@ -268,6 +291,7 @@ function keys(event: KeyboardEvent, { explorer, store, actions }: { explorer: Ex
   else if (typing || command || event.altKey || explorer.review?.active.peek()) handled = false;
   else if (event.key === "t") type(".tag-editor input");
   else if (event.key === "c") type(".class-editor input");
+  else if (event.key === "m" && open === null) actions.pictures();
   else if (event.key === "?") store.help.value = !store.help.peek();
   else if (event.key === "Escape") {
     if (store.help.peek()) store.help.value = false;

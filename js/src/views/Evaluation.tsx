@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo } from "preact/hooks";
+import { take } from "../host/events";
 import { type CurvePoint, curveOf, matrixOf } from "../state/verdicts";
 import { hue } from "./palette";
 import { count, Select, useExplorer } from "./parts";
@@ -29,8 +30,21 @@ function Matrix(): JSX.Element {
   const table = explorer.model.table.value;
   const { verdicts, confidence, hidden, dark } = store;
   const counts = useMemo(() => matrixOf(verdicts.value!, table, confidence.value, labels, hidden.value), [verdicts.value, table, confidence.value, labels, hidden.value]);
+  const looked = useSignal(-1);
+  const first = counts.findIndex((n) => n > 0);
+  const stop = counts[looked.value] ? looked.value : first; // the one cell that Tab reaches
   const k = classes.length;
   const side = k + 1;
+  const move = (event: KeyboardEvent): void => {
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -side, ArrowDown: side }[event.key];
+    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+    take(event);
+    const cells = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLButtonElement>(".cell")];
+    for (let i = stop + step; i >= 0 && i < cells.length; i += step) {
+      if (Math.abs(step) === 1 && Math.floor(i / side) !== Math.floor(stop / side)) return;
+      if (!cells[i]!.disabled) return cells[i]!.focus();
+    }
+  };
   const nothing = kind === "detection" ? unnamed : "no prediction";
   const rows = kind === "detection" ? side : k;
   const name = (i: number): string => classes[i] ?? nothing;
@@ -38,7 +52,7 @@ function Matrix(): JSX.Element {
   return (
     <section>
       <h3>Confusion · rows: labels, columns: predictions</h3>
-      <div class={`matrix${written ? "" : " dense"}`} role="group" aria-label="Confusion matrix" style={{ gridTemplateColumns: `minmax(${written ? 48 : 84}px, auto) repeat(${side}, minmax(${written ? 40 : 7}px, 1fr))` }}>
+      <div class={`matrix${written ? "" : " dense"}`} role="group" aria-label="Confusion matrix; arrow keys move" onKeyDown={move} style={{ gridTemplateColumns: `minmax(${written ? 48 : 84}px, auto) repeat(${side}, minmax(${written ? 40 : 7}px, 1fr))` }}>
         <span class="matrix-head" />
         {Array.from({ length: side }, (_, j) => (
           <span key={j} class="matrix-head ellipsis" title={name(j)}>
@@ -62,9 +76,11 @@ function Matrix(): JSX.Element {
                   key={j}
                   class="cell"
                   disabled={!n}
+                  tabIndex={i * side + j === stop ? 0 : -1}
+                  onFocus={() => (looked.value = i * side + j)}
                   title={text}
                   aria-label={text}
-                  style={{ background: n ? `color-mix(in srgb, ${color} ${Math.round(12 + 78 * share)}%, transparent)` : "none" }}
+                  style={{ background: n ? `color-mix(in srgb, ${color} ${Math.round(12 + 40 * share)}%, transparent)` : "none" }}
                   onClick={() => actions.cell(name(i), j === k ? null : name(j))}
                 >
                   {written && n ? count(n) : ""}

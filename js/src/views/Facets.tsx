@@ -244,8 +244,8 @@ function Tags(): JSX.Element {
 function Saved(): JSX.Element | null {
   const { store, actions } = useExplorer();
   const [name, setName] = useState("");
-  const { saved } = store.spec.value;
-  const empty = isEmpty(store.filter.value);
+  const { saved, offline } = store.spec.value;
+  const empty = isEmpty(store.filter.value) || offline !== undefined; // a filter is saved in the project
   if (!saved.length && empty) return null;
   return (
     <section>
@@ -284,7 +284,7 @@ function Picker(): JSX.Element {
   const columns = store.spec.value.columns.filter((c) => c.kind !== "text");
   const groups = [...new Set(columns.map((c) => c.group))];
   return (
-    <Popover label="Choose what this panel shows" trigger={<><Icon name="plus" /> columns</>} testid="facet-picker">
+    <Popover label="Columns: choose what this panel shows" trigger={<><Icon name="plus" /> columns</>} testid="facet-picker">
       {() => (
         <div class="picker">
           {groups.map((g) => (

@@ -56,22 +56,30 @@ export function GridPane(): JSX.Element {
     const text = valueText(row);
     if (value.textContent !== text) value.textContent = text;
     const own = [...store.tagMasks.peek()].filter(([, mask]) => mask[row]).map(([name]) => name);
-    const key = own.join("\u0000");
+    const key = [...own, text ? "," : ""].join("\u0000");
     if (tags.dataset["key"] !== key) {
       tags.dataset["key"] = key;
       tags.replaceChildren(
-        ...own.slice(0, MOST_TILE_TAGS).map((name) => {
+        ...own.slice(0, MOST_TILE_TAGS).map((name, i, shown) => {
           const chip = document.createElement("span");
           chip.className = "tile-tag";
           const dot = document.createElement("span");
           dot.className = "dot";
           dot.style.background = tagColor(store.tags.peek(), name, store.dark.peek());
           chip.append(dot, name);
+          if (text || i < shown.length - 1) {
+            // The tile's name holds what is seen on it, word for word.
+            const comma = document.createElement("span");
+            comma.className = "unseen";
+            comma.textContent = ", ";
+            chip.append(comma);
+          }
           return chip;
         }),
       );
     }
-    button.setAttribute("aria-label", `${store.noun.peek()} ${row}${text ? `, ${text}` : ""}${own.length ? `, tags ${own.join(", ")}` : ""}`);
+    const tagged = [...own.slice(MOST_TILE_TAGS), ...own.slice(0, MOST_TILE_TAGS)].join(", ");
+    button.setAttribute("aria-label", `${store.noun.peek()} ${row}${tagged ? `, tags ${tagged}` : ""}${text ? `, ${text}` : ""}`);
   };
 
   /** The value a tile shows: of the column that sorts, else of the one that colours. */

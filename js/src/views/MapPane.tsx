@@ -4,14 +4,15 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Scope } from "../host/scope";
-import { type MapLabel, ScatterMap, type Tool } from "../render/scatter";
+import { ScatterMap, type Tool } from "../render/scatter";
+import { AS_COLOURED, BY_TAGS, clusterNames, naming } from "./cluster-names";
 import { Legend } from "./Facets";
+import { DecodedPictures } from "./map-pictures";
 import { pointPalette } from "./palette";
-import { Button, Segments, useExplorer } from "./parts";
+import { Button, count, Icon, Popover, Segments, useExplorer } from "./parts";
 import { Thumb } from "./Thumb";
 
-const LEAST_LABELLED = 8;
-const MOST_LABELS = 24;
+const NAMES_MS = 80; // while a histogram is brushed, names follow a moment later
 const TIP_PX = 136;
 const TIP_GAP_PX = 14;
 const NO_POINTS = new Uint16Array(0);
@@ -20,6 +21,8 @@ export function MapPane(): JSX.Element {
   const { store, actions, explorer } = useExplorer();
   const host = useRef<HTMLDivElement>(null);
   const map = useRef<ScatterMap | null>(null);
+  const pictures = useRef<DecodedPictures | null>(null);
+  const waiting = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const tool = useSignal<Tool>("lasso");
   const tip = useSignal<{ row: number; x: number; y: number } | null>(null);
   useEffect(() => {
@@ -36,9 +39,17 @@ export function MapPane(): JSX.Element {
         store.notice.value = reason;
         host.current!.dataset["renderer"] = "canvas2d";
       },
+      describe: (inView, row) => {
+        const { noun, nouns } = store;
+        const at = row === null ? "" : `; at the cross ${noun.peek()} ${row}${selectedWord(store.selected.peek(), row)}`;
+        store.announcement.value = `${count(inView)} ${inView === 1 ? noun.peek() : nouns.peek()} on the screen${at}`;
+      },
     });
     view.setTool(tool.peek());
     map.current = view;
+    pictures.current = new DecodedPictures(explorer, () => view.pictured());
+    scope.add(explorer.thumbs.onArrival(() => view.pictured()));
+    scope.add(() => clearTimeout(waiting.current));
     host.current!.dataset["renderer"] = view.renderer;
     return () => {
       map.current = null;
@@ -47,6 +58,7 @@ export function MapPane(): JSX.Element {
   }, []);
   useSignalEffect(() => {
     const positions = store.positions.value;
+    pictures.current?.clear();
     map.current?.setPoints(positions?.x ?? NO_POINTS, positions?.y ?? NO_POINTS);
     const result = store.result.peek();
     if (positions && result) map.current?.setFlags(result.flags);
@@ -65,6 +77,9 @@ export function MapPane(): JSX.Element {
       accent: token("--accent"),
       muted: token("--muted"),
       text: token("--fg"),
+      tile: token("--tile"),
+      border: token("--muted"),
+      accentText: token("--accent-fg"),
       palette: pointPalette(column, dark),
     });
     map.current?.setColors(column ? (explorer.columns.get(column.name) ?? null) : null);
@@ -74,8 +89,13 @@ export function MapPane(): JSX.Element {
     if (result) map.current?.setFlags(result.flags);
   });
   useSignalEffect(() => {
-    void store.codes.value;
-    map.current?.setLabels(labels(store, explorer.columns.get(store.color.value ?? "")));
+    void [store.codes.value, store.positions.value, store.result.value, store.tagMasks.value, store.labels.value, store.color.value];
+    clearTimeout(waiting.current);
+    waiting.current = setTimeout(() => map.current?.setLabels(clusterNames(explorer)), NAMES_MS);
+  });
+  useSignalEffect(() => {
+    const own = pictures.current;
+    map.current?.setPictures(store.pictures.value && own ? own : null);
   });
   useSignalEffect(() => map.current?.highlight(store.hovered.value));
   useSignalEffect(() => map.current?.setTool(tool.value));
@@ -89,7 +109,9 @@ export function MapPane(): JSX.Element {
         {(["lasso", "box", "pan"] as const).map((t) => (
           <Button key={t} icon={t} label={`${t} (${t === "pan" ? "drag moves the map" : "drag selects; shift adds, alt subtracts"})`} pressed={tool.value === t} onClick={() => (tool.value = t)} testid={`tool-${t}`} />
         ))}
-        <Button icon="fit" label="Fit the map" onClick={() => map.current?.fit()} />
+        <Button icon="image" label="Pictures on the map (M)" keys="M" pressed={store.pictures.value} onClick={() => actions.pictures()} testid="map-pictures" />
+        <Names />
+        <Button icon="fit" label="Fit the map; again, far points too (0)" keys="0" onClick={() => map.current?.fit()} />
       </div>
       <MapChoice />
       {spec.embeddings.length && placed ? <Legend /> : null}
@@ -98,20 +120,34 @@ export function MapPane(): JSX.Element {
   );
 }
 
-function labels(store: ReturnType<typeof useExplorer>["store"], codes: Uint8Array | undefined): MapLabel[] {
-  const positions = store.positions.value;
-  const column = store.columns.value.get(store.color.value ?? "");
-  if (!positions || !codes || column?.kind !== "category" || !column.levels || column.levels.length > MOST_LABELS) return [];
-  const sums = column.levels.map(() => ({ x: [] as number[], y: [] as number[] }));
-  const stride = Math.max(1, Math.floor(codes.length / 20_000));
-  for (let row = 0; row < codes.length; row += stride) {
-    const sum = sums[codes[row]!];
-    if (!sum || positions.x[row] === 65535) continue;
-    sum.x.push(positions.x[row]!);
-    sum.y.push(positions.y[row]!);
-  }
-  const middle = (list: number[]): number => list.sort((a, b) => a - b)[list.length >> 1]!;
-  return sums.flatMap((s, i) => (s.x.length * stride >= LEAST_LABELLED ? [{ x: middle(s.x), y: middle(s.y), text: column.levels![i]!, code: i }] : []));
+/** What names the clusters. */
+function Names(): JSX.Element {
+  const { store, actions } = useExplorer();
+  const choices: [string | null, string][] = [
+    [AS_COLOURED, "as coloured"],
+    [BY_TAGS, "tags"],
+    ...naming(store).map((c): [string, string] => [c.name, c.title]),
+    [null, "no names"],
+  ];
+  return (
+    <Popover label="Names on the map" trigger={<Icon name="name" />} align="right" testid="map-names">
+      {() => (
+        <fieldset class="names">
+          <legend>Names on the map</legend>
+          {choices.map(([value, text]) => (
+            <label key={text} class="check">
+              <input type="radio" name="map-names" checked={store.labels.value === value} onChange={() => actions.labels(value)} />
+              {text}
+            </label>
+          ))}
+        </fieldset>
+      )}
+    </Popover>
+  );
+}
+
+function selectedWord(selected: Uint8Array, row: number): string {
+  return selected[row] ? ", selected" : "";
 }
 
 /** Which embedding and which layout, where there is a choice. */
@@ -148,9 +184,11 @@ function MapEmpty(): JSX.Element {
           ? "It appears here as soon as the images are read."
           : store.spec.value.state === "empty"
             ? "This view holds no rows."
-            : "Computing reads every image once: metrics, duplicates, neighbours and this map."}
+            : store.spec.value.offline
+              ? "It was not computed when this page was made."
+              : "Computing reads every image once: metrics, duplicates, neighbours and this map."}
       </span>
-      {running || store.spec.value.state === "empty" ? null : (
+      {running || store.spec.value.state === "empty" || store.spec.value.offline ? null : (
         <Button kind="primary" label="Compute" onClick={() => void actions.compute()} testid="compute">
           Compute
         </Button>

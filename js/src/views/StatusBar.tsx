@@ -88,9 +88,10 @@ function More(): JSX.Element {
 
 function State(): JSX.Element {
   const { store } = useExplorer();
-  const text = store.stale.value ? "disconnected" : store.busy.value ? "kernel busy" : store.saving.value ? "saving…" : "saved";
+  const { offline } = store.spec.value;
+  const text = offline ? (offline.collects ? "a copy: edits are collected" : "a copy: read-only") : store.stale.value ? "disconnected" : store.silent.value ? "no answer" : store.busy.value ? "kernel busy" : store.saving.value ? "saving…" : "saved";
   return (
-    <span class={`nowrap state ${store.stale.value || store.busy.value ? "warn" : "muted"}`} data-testid="state">
+    <span class={`nowrap state ${store.stale.value || store.silent.value || store.busy.value ? "warn" : "muted"}`} data-testid="state">
       {text}
     </span>
   );

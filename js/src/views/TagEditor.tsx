@@ -20,6 +20,7 @@ export function TagEditor({ rows }: { rows?: number[] }): JSX.Element {
   const text = draft.value.trim();
   const shown = text ? tags.filter((t) => t.name.toLowerCase().includes(text.toLowerCase())) : tags;
   const exact = tags.some((t) => t.name === text);
+  const fixed = store.spec.value.offline?.collects === false; // a page that only shows
   const submit = (): void => {
     if (!text) return;
     if (n > 0) void actions.tag([text], [], rows);
@@ -29,7 +30,7 @@ export function TagEditor({ rows }: { rows?: number[] }): JSX.Element {
   return (
     <section class="tag-editor" data-testid="tag-editor">
       <h3>{rows ? "Tags" : "Tags of the selection"}</h3>
-      <input
+      {fixed ? null : <input
         class="input"
         data-testid="tag-input"
         placeholder={n > 0 ? "add a tag…" : "new tag…"}
@@ -43,10 +44,10 @@ export function TagEditor({ rows }: { rows?: number[] }): JSX.Element {
           else return;
           take(e);
         }}
-      />
+      />}
       <div class="chips">
         {shown.slice(0, MOST_SUGGESTED).map((tag) => (
-          <TagChip key={tag.name} tag={tag} rows={rows} enabled={n > 0} />
+          <TagChip key={tag.name} tag={tag} rows={rows} enabled={n > 0} fixed={fixed} />
         ))}
         {text && !exact ? (
           <button class="chip new" onClick={submit}>
@@ -59,7 +60,7 @@ export function TagEditor({ rows }: { rows?: number[] }): JSX.Element {
   );
 }
 
-function TagChip({ tag, rows, enabled }: { tag: Tag; rows: number[] | undefined; enabled: boolean }): JSX.Element {
+function TagChip({ tag, rows, enabled, fixed }: { tag: Tag; rows: number[] | undefined; enabled: boolean; fixed: boolean }): JSX.Element {
   const { store, actions } = useExplorer();
   const state = enabled ? actions.tagState(tag.name, rows) : "none";
   const color = tagColor(store.tags.value, tag.name, store.dark.value);
@@ -69,19 +70,26 @@ function TagChip({ tag, rows, enabled }: { tag: Tag; rows: number[] | undefined;
       <button
         class="chip-inner"
         aria-pressed={state === "all" ? "true" : state === "some" ? "mixed" : "false"}
-        aria-label={`${tag.name}, ${words} of the selection, ${count(tag.count)} in all`}
-        title={enabled ? `${tag.name}: ${words}; click to ${state === "all" ? "take it off" : "put it on all"}` : tag.name}
-        disabled={!enabled}
+        title={enabled ? `${tag.name}: ${words}${fixed ? "" : `; click to ${state === "all" ? "take it off" : "put it on all"}`}` : tag.name}
+        disabled={!enabled || fixed}
         onClick={() => void actions.toggleTag(tag.name, rows)}
       >
-        {tag.key ? <kbd>{tag.key}</kbd> : null}
+        {tag.key ? <kbd aria-hidden="true">{tag.key}</kbd> : null}
         <Dot color={color} />
-        <span class="chip-text">{tag.name}</span>
-        <span class="chip-n">{count(tag.count)}</span>
+        <span class="chip-text">
+          {tag.name}
+          <span class="unseen">, {words} of the selection, </span>
+        </span>
+        <span class="chip-n">
+          {count(tag.count)}
+          <span class="unseen"> in all</span>
+        </span>
       </button>
-      <Popover label={`Edit tag ${tag.name}`} trigger={<Icon name="more" />} align="right">
-        {(close) => <TagMenu tag={tag} close={close} />}
-      </Popover>
+      {store.spec.value.offline ? null : (
+        <Popover label={`Edit tag ${tag.name}`} trigger={<Icon name="more" />} align="right">
+          {(close) => <TagMenu tag={tag} close={close} />}
+        </Popover>
+      )}
     </span>
   );
 }

@@ -63,10 +63,20 @@ export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
       <Button icon={sort?.desc ? "down" : "up"} label={sort?.desc ? "Descending" : "Ascending"} disabled={!sort} testid="direction" onClick={() => sort && actions.sort({ ...sort, desc: !sort.desc })} />
       {drawers.narrow ? null : <TileSize />}
       <Copy />
-      <Button icon="undo" label={store.undo.value ? `Undo: ${store.undo.value}` : "Nothing to undo"} disabled={!store.undo.value} onClick={() => void actions.undo()} testid="undo" />
-      <Button icon="redo" label={store.redo.value ? `Redo: ${store.redo.value}` : "Nothing to redo"} disabled={!store.redo.value} onClick={() => void actions.redo()} testid="redo" />
+      {spec.offline?.collects === false ? null : <Steps />}
       {drawers.narrow ? <Button icon="info" label="Details and tags" pressed={drawers.right} onClick={() => drawers.toggle("right")} testid="drawer-right" /> : null}
     </div>
+  );
+}
+
+/** One step back, and forth again. */
+function Steps(): JSX.Element {
+  const { store, actions } = useExplorer();
+  return (
+    <>
+      <Button icon="undo" label={store.undo.value ? `Undo: ${store.undo.value}` : "Nothing to undo"} disabled={!store.undo.value} onClick={() => void actions.undo()} testid="undo" />
+      <Button icon="redo" label={store.redo.value ? `Redo: ${store.redo.value}` : "Nothing to redo"} disabled={!store.redo.value} onClick={() => void actions.redo()} testid="redo" />
+    </>
   );
 }
 

@@ -31,6 +31,8 @@ const PATHS: Record<string, string> = {
   info: "M8 7v4.5M8 4.5v.5M8 14.5a6.5 6.5 0 100-13 6.5 6.5 0 000 13z",
   plus: "M8 3v10M3 8h10",
   delete: "M3 4.5h10M6.5 4.5V2.5h3v2M4.5 4.5l.5 9h6l.5-9",
+  image: "M2.5 3.5h11v9h-11zM2.5 11l3.5-3.5 3 3 2-2 2.5 2.5",
+  name: "M2.5 2.5h5l6 6-5 5-6-6zM5.2 5.2h.01",
   check: "M3 8.5l3.5 3.5L13 4.5",
   edit: "M3 13l.7-3L10.5 3.2a1 1 0 011.4 0l.9.9a1 1 0 010 1.4L6 12.3z",
   tiles: "M2.5 2.5h4v4h-4zM9.5 2.5h4v4h-4zM2.5 9.5h4v4h-4zM9.5 9.5h4v4h-4z",
@@ -65,7 +67,7 @@ export function Button({ label, onClick, children, icon, pressed, disabled, kind
     <button
       class={`button ${kind}${icon && !children ? " square" : ""}`}
       title={label}
-      aria-label={label}
+      aria-label={icon && !children ? label : undefined}
       aria-pressed={pressed}
       aria-keyshortcuts={keys}
       disabled={disabled ?? false}
@@ -117,13 +119,15 @@ export function Chip({ text, color, n, on, off, title, testid, onToggle }: {
     <button
       class={`chip${on ? " on" : ""}${off ? " off" : ""}${n === 0 && !chosen ? " none" : ""}`}
       aria-pressed={chosen ? "true" : "false"}
-      aria-label={`${off ? "not " : ""}${text}, ${count(n)}`}
       title={title ?? `${text}: click shows only it, alt-click leaves it out`}
       data-testid={testid}
       onClick={(e) => onToggle(e.altKey)}
     >
       {color ? <Dot color={color} /> : null}
-      <span class="chip-text">{off ? `not ${text}` : text}</span>
+      <span class="chip-text">
+        {off ? `not ${text}` : text}
+        <span class="unseen">, </span>
+      </span>
       <span class="chip-n">{count(n)}</span>
     </button>
   );
