@@ -21,8 +21,8 @@ SCHEMA = {
 }  # fmt: skip
 
 
-def annotators(project: Project) -> pl.DataFrame:
-    """Return one row an annotator, the busiest first.
+def annotators(project: Project, labels: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return one row an annotator, the busiest first; of all labels, or of these.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def annotators(project: Project) -> pl.DataFrame:
     InputError
         The labels do not say who drew them.
     """
-    frame = project._level(LABEL).alive_frame()
+    frame = project._level(LABEL).alive_frame() if labels is None else labels
     if "annotator" not in frame.columns or frame["annotator"].null_count() == frame.height:
         raise InputError(
             "The labels do not say who drew them.",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from . import schema
 from .schema import CLASS_NAME, ITEM, ITEM_ID, LABEL_ID, LABEL_LEVELS, SUGGESTED_SOURCE, URI
 from .store.fold import Edit, LevelEdits, parts
+from .store.reasons import reasons_of
 from .store.rows import decode_mask
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _reasons(edit: Edit) -> dict[tuple[str, int], Any]:
     """Return the reasons that an answer keeps, by level and row of what was asked about or added."""
     found: dict[tuple[str, int], Any] = {}
     for part in parts(edit):
-        found |= {(part.level, int(row)): told for row, told in part.payload.get("why", {}).items()}
+        found |= {(part.level, row): told for row, told in reasons_of(part.payload).items()}
     return found
 
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from .drift import METRICS, SAME, compared_runs, drift
 from .schema import (
     CHANGE,
-    CLASS_BEFORE,
     CLASS_NAME,
     CONTENT_HASH,
     ITEM,
@@ -24,13 +23,10 @@ from .schema import (
     LABEL_ID,
     LABEL_LEVELS,
     NOTE,
-    ORDINAL,
     REVIEWED,
     TAGS,
     URI,
 )
-from .store.folder import ProjectFolder
-from .store.snapshots import PastFolder
 
 if TYPE_CHECKING:
     from .levels import Level
@@ -258,34 +254,57 @@ class Difference:
     @property
     def changed(self) -> View:
         """The images that are there after, and on which anything changed, as a view."""
-        ids = self._marks()[ITEM_ID]
+        frames = (self.items, self.labels, self.tags, self.notes, self.reviews)
+        ids = pl.concat([f[ITEM_ID] for f in frames]).unique()
         have = self.after.items.df.select(ITEM_ID).filter(pl.col(ITEM_ID).is_in(ids.implode()))
         return self.after.items.by_ids(have[ITEM_ID])
 
-    def _marks(self) -> pl.DataFrame:
-        """Return, for each changed image, what changed on it."""
-        words = [self.items.select(ITEM_ID, CHANGE), self.labels.select(ITEM_ID, CHANGE)]
-        for word, frame in (("retagged", self.tags), ("noted", self.notes), ("reviewed", self.reviews)):
-            words.append(frame.select(ITEM_ID, pl.lit(word).alias(CHANGE)))
-        joined = pl.concat(words).group_by(ITEM_ID, maintain_order=True)
-        return joined.agg(pl.col(CHANGE).unique(maintain_order=True).sort().str.join(", "))
+    def view(self, level: str = ITEM) -> View:
+        """Return the rows that changed as a view: added, changed and also removed ones.
 
-    def explore(self, **options: Any) -> Explorer:
-        """Open an explorer on the changed images, with the columns `change` and `class_before`.
+        It has the columns `change` (for an image also what happened to its labels), `before` and `after`: the
+        classes, tags, notes and answers that differ, and "not there" on the side where there was no such row.
+        All verbs of views work on it. What is tagged on a removed row shows when its removal is undone.
 
-        Images that are not there any more cannot be shown beside the others: they are
-        `d.before.items.by_ids(d.items.filter(pl.col("change") == "removed")["item_id"]).explore()`.
+        Parameters
+        ----------
+        level : str
+            "item", "object" or "classification".
+
+        Returns
+        -------
+        View
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such level.
+
+        Examples
+        --------
+        >>> d = p.diff("v1")                                                       # doctest: +SKIP
+        >>> d.view("object").filter(pl.col("change") == "relabelled").tag("look")  # doctest: +SKIP
         """
-        old, new = (s.items.frame for s in self._states)
-        shown = new.select(ORDINAL, ITEM_ID).join(self._marks(), on=ITEM_ID, how="left", maintain_order="left")
-        if CLASS_NAME in old.columns:
-            was = old.select(ITEM_ID, pl.col(CLASS_NAME).alias(CLASS_BEFORE))
-            shown = shown.join(was, on=ITEM_ID, how="left", maintain_order="left")
-        path, of = self.after.path, self.after._folder
-        folder = PastFolder(path, of.of) if isinstance(of, PastFolder) else ProjectFolder(path)
-        folder.shown = {(ITEM, "difference"): shown.drop(ITEM_ID)}
-        found = type(self.after)(folder).items.filter(pl.col(CHANGE).is_not_null())
-        return found.explore(**{"color": CHANGE, **options})
+        from .difference_view import difference_view
+
+        return difference_view(self, level)
+
+    def explore(self, level: str = ITEM, **options: Any) -> Explorer:
+        """Open an explorer on what changed, removed rows included, with how it was `before` and is `after`.
+
+        Parameters
+        ----------
+        level : str
+            "item", "object" (crops) or "classification".
+        **options
+            As for `Project.explore`.
+
+        Returns
+        -------
+        Explorer
+            The last line of the cell shows it.
+        """
+        return self.view(level).explore(**{"color": CHANGE, **options})
 
     def __repr__(self) -> str:
         head = f"{self._project.name}: from {self.names[0]!r} to {self.names[1]!r}"

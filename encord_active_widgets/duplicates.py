@@ -125,6 +125,11 @@ class Duplicates:
     def stack(self, group: int) -> View:
         """Return the items of one group, by its number in `duplicate_group`.
 
+        Parameters
+        ----------
+        group : int
+            As in `df` and `groups`.
+
         Raises
         ------
         UnknownNameError
@@ -196,6 +201,11 @@ class Duplicates:
         """Say that items are no duplicates of each other, for good; return the groups that are left.
 
         See `Project.not_duplicates`.
+
+        Parameters
+        ----------
+        items : View or ids
+            Two items or more.
         """
         self._project.not_duplicates(items)
         return Duplicates(self._project, self.threshold, self._view)
@@ -209,6 +219,16 @@ class Duplicates:
             Which of each stack is kept at first; see `keep`.
         **options
             As `Project.explore` takes them.
+
+        Returns
+        -------
+        Explorer
+            The last line of the cell shows it.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such rule.
         """
         if rule not in KEEP_RULES:
             raise unknown("rule", rule, KEEP_RULES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -42,18 +43,74 @@ class EditVerbs:
         return self._snapshot().levels[name]
 
     def undo(self, n: int = 1) -> list[str]:
-        """Undo the last `n` edits, whoever made them; return what was undone."""
+        """Undo the last `n` edits, whoever made them; return what was undone.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+
+        Examples
+        --------
+        >>> p.undo(2)  # doctest: +SKIP
+        """
         return self._step(n, "python", redo=False)
 
     def redo(self, n: int = 1) -> list[str]:
-        """Bring back the last `n` undone edits."""
+        """Bring back the last `n` undone edits.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+
+        Returns
+        -------
+        list of str
+            What was brought back, in words.
+        """
         return self._step(n, "python", redo=True)
+
+    def apply_edits(self, file: str | os.PathLike[str]) -> pl.DataFrame:
+        """Take back the tags and notes that were collected in a page of `View.to_html`, as one edit.
+
+        Rows are found by their ids, so the project may have grown or changed since. What is so already changes
+        nothing, and a note that was written or changed here in the meantime is kept and listed. Files of several
+        readers may be applied one after another; `p.undo()` takes back the last of them.
+
+        Parameters
+        ----------
+        file : path
+            What "Download edits" wrote. A page of a clone fits too: clones share the project's id.
+
+        Returns
+        -------
+        pl.DataFrame
+            What could not be applied: `kind` ("tag", "untag" or "note"), `id`, `value`, `why`. Empty where all was.
+
+        Raises
+        ------
+        InputError
+            The file is of another project, of a newer version, or no such file; nothing is changed then.
+
+        Examples
+        --------
+        >>> p.apply_edits("review.edits.json")  # doctest: +SKIP
+        """
+        from .applying import apply_edits
+
+        return apply_edits(cast("Project", self), file)
 
     def history(self) -> pl.DataFrame:
         """Everything that happened, oldest first: when, what, how many rows, cause, code, whether in force.
 
         Images, labels and runs that were added stand among the edits; they are none, so `undo` passes over them and
         `in_force` is null.
+
+        Returns
+        -------
+        pl.DataFrame
+            One row a change.
         """
         with self._lock:
             names = {run.stored: prediction_level(run.name) for run in self._snapshot().runs.values()}
@@ -96,7 +153,20 @@ class EditVerbs:
         return pl.DataFrame(rows, schema={"tag": pl.String, "count": pl.Int64, "color": pl.String}, orient="row")
 
     def rename_tag(self, old: str, new: str) -> None:
-        """Give a tag another name that no tag has yet."""
+        """Give a tag another name that no tag has yet.
+
+        Parameters
+        ----------
+        old : str
+            A tag that is there.
+        new : str
+            A name that no tag has.
+
+        Raises
+        ------
+        InputError
+            There is a tag of the new name: merge them.
+        """
         self._known_tag(old)
         if new in self._snapshot().items.tag_names:
             raise InputError(f'There is a tag "{new}" already.', f'Use p.merge_tags("{old}", "{new}") to join them.')
@@ -105,19 +175,41 @@ class EditVerbs:
         )
 
     def merge_tags(self, old: str, into: str) -> None:
-        """Put what carries `old` under the tag `into`, and drop `old`."""
+        """Put what carries `old` under the tag `into`, and drop `old`.
+
+        Parameters
+        ----------
+        old : str
+            The tag to drop.
+        into : str
+            The tag that its rows get.
+        """
         self._known_tag(old)
         self._known_tag(into)
         payload = {"from": old, "to": into, "merge": True}
         self._edit(ITEM, "rename_tag", payload=payload, code=f"p.merge_tags({old!r}, {into!r})")
 
     def delete_tag(self, name: str) -> None:
-        """Take a tag off everything."""
+        """Take a tag off everything.
+
+        Parameters
+        ----------
+        name : str
+            A tag that is there.
+        """
         self._known_tag(name)
         self._edit(ITEM, "delete_tag", payload={"name": name}, code=f"p.delete_tag({name!r})")
 
     def color_tag(self, name: str, color: str | None) -> None:
-        """Give a tag a colour, `"#rrggbb"`; None for the automatic one."""
+        """Give a tag a colour, `"#rrggbb"`; None for the automatic one.
+
+        Parameters
+        ----------
+        name : str
+            A tag that is there.
+        color : str or None
+            `"#rrggbb"`, or None.
+        """
         self._known_tag(name)
         self._edit(ITEM, "color_tag", payload={"name": name, "color": color}, code=f"p.color_tag({name!r}, {color!r})")
 

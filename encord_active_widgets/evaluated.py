@@ -191,7 +191,20 @@ class Evaluation(ABC):
 
     @abstractmethod
     def cell(self, label: str, prediction: str) -> View:
-        """Return what is behind a cell of the confusion matrix: predictions, or labels where nothing was predicted."""
+        """Return what is behind a cell of the confusion matrix: predictions, or labels where nothing was predicted.
+
+        Parameters
+        ----------
+        label : str
+            Class of the labels: a row of the matrix.
+        prediction : str
+            Class of the predictions: a column of the matrix.
+
+        Returns
+        -------
+        View
+            Rows to look at, tag or export.
+        """
 
     def _view(self, level: str, rows: NDArray[np.integer], extra: pl.DataFrame) -> View:
         whole = View(self._project, level).at(rows)
@@ -213,7 +226,18 @@ class Evaluation(ABC):
     # -- further ----------------------------------------------------------------------------
 
     def explain(self, *, by_class: bool = False) -> Explanation:
-        """Find which metrics of images, labels and predictions go with failure; see `Explanation`."""
+        """Find which metrics of images, labels and predictions go with failure; see `Explanation`.
+
+        Parameters
+        ----------
+        by_class : bool
+            Ask class by class.
+
+        Returns
+        -------
+        Explanation
+            With `.df`, `.top`, `.buckets`, `.view`.
+        """
         from .explaining import explain
 
         return explain(self, by_class=by_class)

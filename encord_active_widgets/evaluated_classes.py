@@ -170,7 +170,20 @@ class ClassificationEvaluation(Evaluation):
         )
 
     def cell(self, label: str, prediction: str) -> View:
-        """Return the predictions behind a cell of the confusion matrix, or the labels without one."""
+        """Return the predictions behind a cell of the confusion matrix, or the labels without one.
+
+        Parameters
+        ----------
+        label : str
+            Class of the labels: a row of the matrix.
+        prediction : str
+            Class of the predictions: a column of the matrix.
+
+        Returns
+        -------
+        View
+            Rows to look at, tag or export.
+        """
         row, column = (place_of(name, self._axis, self.classes) for name in (label, prediction))
         rows, columns, chosen, missed = self._cells(self.confidence)
         hit = (rows == row) & (columns == column)

@@ -146,7 +146,18 @@ class DetectionEvaluation(Evaluation):
         return self.curves_at(self.iou)
 
     def curves_at(self, iou: float) -> pl.DataFrame:
-        """Return the curves at another of the thresholds."""
+        """Return the curves at another of the thresholds.
+
+        Parameters
+        ----------
+        iou : float
+            One of the thresholds, such as 0.75.
+
+        Returns
+        -------
+        pl.DataFrame
+            As `curves`.
+        """
         from .evaluation.curves import curves
         from .evaluation.outcomes import IGNORED, TRUE_POSITIVE, of_predictions
 
@@ -206,7 +217,20 @@ class DetectionEvaluation(Evaluation):
         )
 
     def cell(self, label: str, prediction: str) -> View:
-        """Return what is behind a cell of the confusion matrix: predictions, or labels where nothing was predicted."""
+        """Return what is behind a cell of the confusion matrix: predictions, or labels where nothing was predicted.
+
+        Parameters
+        ----------
+        label : str
+            Class of the labels: a row of the matrix.
+        prediction : str
+            Class of the predictions: a column of the matrix.
+
+        Returns
+        -------
+        View
+            Rows to look at, tag or export.
+        """
         row, column = (place_of(name, self._axis, self.classes) for name in (label, prediction))
         rows, columns, chosen, missed = self._cells(self._threshold(self.iou), self.confidence)
         hit = (rows == row) & (columns == column)

@@ -85,7 +85,20 @@ class Explanation:
         return list(self._questions)
 
     def top(self, target: str | None = None, n: int = 10) -> pl.DataFrame:
-        """Return the most telling metrics of a target."""
+        """Return the most telling metrics of a target.
+
+        Parameters
+        ----------
+        target : str, optional
+            One of `targets`; the first by default.
+        n : int
+            How many.
+
+        Returns
+        -------
+        pl.DataFrame
+            The largest score first.
+        """
         question = self._question(target)
         found = self.df.filter(pl.col("target") == question.target)
         if CLASS_NAME in found.columns:
@@ -108,7 +121,7 @@ class Explanation:
         metric : str
             Its name.
         target : {"precision", "recall", "localisation"}, optional
-            The first by default.
+            The first by default that knows such metrics: of labels it is recall.
         of : {"image", "prediction", "label"}, optional
             Whose metric, where several have it.
         class_name : str, optional
@@ -144,7 +157,33 @@ class Explanation:
         class_name: str | None = None,
         n: int = 10,
     ) -> View:
-        """Return the predictions (of recall: the labels) in a bucket, to look at them."""
+        """Return the predictions (of recall: the labels) in a bucket, to look at them.
+
+        Parameters
+        ----------
+        metric : str
+            A metric of `df`.
+        bucket : int
+            Which bucket, from 0: the lowest values.
+        target : str, optional
+            As for `buckets`.
+        of : str, optional
+            Whose metric it is: image, label or prediction.
+        class_name : str, optional
+            This class alone.
+        n : int
+            Most buckets, as for `buckets`.
+
+        Returns
+        -------
+        View
+            Fixed.
+
+        Raises
+        ------
+        InputError
+            There is no such bucket.
+        """
         table = self.buckets(metric, target, of=of, class_name=class_name, n=n)
         if not 0 <= bucket < table.height:
             raise InputError(f"There is no bucket {bucket} of {table.height}.", "Take a number of `bucket`.")
@@ -167,6 +206,8 @@ class Explanation:
     def _column(
         self, metric: str, target: str | None, of: str | None, class_name: str | None
     ) -> tuple[_Question, F64, NDArray[np.integer]]:
+        if target is None and of is not None:
+            target = next((name for name, q in self._questions.items() if of in (IMAGE, q.whose)), None)
         question = self._question(target)
         if of is not None and of not in (IMAGE, question.whose):
             raise InputError(

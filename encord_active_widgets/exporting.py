@@ -28,6 +28,7 @@ from .schema import (
     ORDINAL,
     SPLIT,
     URI,
+    run_of,
 )  # fmt: skip
 from .store.folder import resolve_address
 
@@ -78,7 +79,7 @@ def export(
     Raises
     ------
     InputError
-        An unknown way to place images, a folder that holds something else, or objects without a class.
+        An unknown way to place images, a folder that holds something else, objects without a class, or predictions.
     ProjectError
         With `verify`, what was written differs from what is here.
     """
@@ -87,6 +88,11 @@ def export(
     target = Path(path).expanduser()
     if kind in _TABLES:
         return _table(view, kind, target, verify=verify)
+    if run_of(view.level) is not None:
+        raise InputError(
+            "Predictions are no labels: formats of annotations have no confidence.",
+            "view.to_csv(…) and view.to_parquet(…) write them; view.items() are their images with their labels.",
+        )
     items, labels = contents(view)
     if items.is_empty():
         raise InputError("The view holds no items: there is nothing to write.", "Check its filter.")

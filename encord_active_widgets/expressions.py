@@ -28,6 +28,18 @@ def tagged(*names: str) -> pl.Expr:
     Works on any frame with a column `tags: List(String)`, such as `view.df`; inside
     `project.filter` it reads a Boolean column instead and is about as fast as one.
 
+    Parameters
+    ----------
+    *names : str
+        Tags; without one, rows that carry any.
+
+    Returns
+    -------
+    polars.Expr
+        To be combined with `&`, `|`, `~` and other expressions.
+
+    Examples
+    --------
     >>> pl.DataFrame({"tags": [["a"], []]}).filter(tagged("a")).height
     1
     """
@@ -40,7 +52,7 @@ def tagged(*names: str) -> pl.Expr:
 
 
 def untagged() -> pl.Expr:
-    """Rows that carry no tag."""
+    """Return the expression for rows that carry no tag: `p.filter(ea.untagged())`."""
     return pl.col(TAGS).list.len() == 0
 
 
@@ -53,6 +65,16 @@ def contains(text: str, columns: Sequence[str] | None = None) -> pl.Expr:
         What to look for, taken literally.
     columns : sequence of str, optional
         Where to look; by default every text column but hashes and modes.
+
+    Returns
+    -------
+    polars.Expr
+        False where the text is missing.
+
+    Examples
+    --------
+    >>> pl.DataFrame({"uri": ["a/Cat.jpg", "b.jpg"]}).filter(contains("cat")).height
+    1
     """
     chosen = cs.by_name(*columns) if columns else cs.string() - cs.by_name(*_NOT_SEARCHED, require_all=False)
     found = chosen.cast(pl.String).str.to_lowercase().str.contains(text.lower(), literal=True)
@@ -61,6 +83,16 @@ def contains(text: str, columns: Sequence[str] | None = None) -> pl.Expr:
 
 def rows(encoding: str, data: str) -> pl.Expr:
     """Rows of a frozen selection, as `explorer.code` prints it: an encoding and base64 bytes.
+
+    Parameters
+    ----------
+    encoding, data : str
+        As printed.
+
+    Returns
+    -------
+    polars.Expr
+        For filters of the project it was printed in.
 
     Raises
     ------
@@ -80,13 +112,25 @@ def has(expr: pl.Expr) -> pl.Expr:
     For the filters of a project's items; `expr` speaks of the columns (and tags) of objects
     or of classifications.
 
-    >>> import encord_active_widgets as ea
-    >>> p.filter(ea.has(pl.col("class_name") == "WBC"))  # doctest: +SKIP
+    Parameters
+    ----------
+    expr : polars.Expr
+        A condition on labels.
+
+    Returns
+    -------
+    polars.Expr
+        For filters of items alone.
 
     Raises
     ------
     InputError
         `expr` is no Polars expression.
+
+    Examples
+    --------
+    >>> import encord_active_widgets as ea
+    >>> p.filter(ea.has(pl.col("class_name") == "WBC"))  # doctest: +SKIP
     """
     if not isinstance(expr, pl.Expr):
         raise InputError(
@@ -100,6 +144,13 @@ def labelled() -> pl.Expr:
 
     For the filters of a project's items, and for `exclude=` of `Project.acquire`.
 
+    Returns
+    -------
+    polars.Expr
+        For filters of items alone.
+
+    Examples
+    --------
     >>> import encord_active_widgets as ea
     >>> p.filter(~ea.labelled())  # doctest: +SKIP
     """

@@ -14,9 +14,11 @@ from .store.fold import DECISIONS, LevelEdits
 
 FILE_METRICS = ("width", "height", "area", "aspect_ratio", "file_size")
 OBJECT_COUNT = "object_count"
+VERSION_OF = "version:"
+"""Begins the column that says by which definition a value of a custom metric of pixels was made."""
 _LATE_COLUMNS = ("mode", "group", "added_at", schema.EXTRA, CONTENT_HASH)
 _ITEM_CONTEXT = (URI, schema.GROUP, schema.FRAME, schema.SPLIT)
-_NO_METRICS = (schema.DUPLICATE_GROUP, schema.SPLIT, schema.CHANGE, schema.CLASS_BEFORE)
+_NO_METRICS = (schema.DUPLICATE_GROUP, schema.SPLIT)
 
 Mask = NDArray[np.bool_]
 
@@ -67,7 +69,8 @@ def _join_values(base: pl.DataFrame, values: Mapping[str, pl.DataFrame]) -> tupl
         current = family.filter(pl.col(ORDINAL) < base.height)
         shared = [c for c in names if c in base.columns]
         base = base.drop(shared).join(current, on=ORDINAL, how="left", maintain_order="left")
-        metrics += [c for c in names if c not in _NO_METRICS and c not in metrics]
+        numbers = [c for c in names if family.schema[c] != pl.String]  # texts are no metrics
+        metrics += [c for c in numbers if c not in _NO_METRICS and c not in metrics]
     return base, metrics
 
 
@@ -142,6 +145,7 @@ def _join_pixels(base: pl.DataFrame, pixels: pl.DataFrame) -> tuple[pl.DataFrame
         return base, [], None
     newest = newest_values(pixels)
     names = [c for c in newest.columns if c not in schema.PIXEL_METRICS.columns and c not in base.columns]
+    names = [c for c in names if not c.startswith(VERSION_OF)]
     joined = base.join(
         newest.select(CONTENT_HASH, schema.PHASH, *names), on=CONTENT_HASH, how="left", maintain_order="left"
     )
@@ -149,8 +153,15 @@ def _join_pixels(base: pl.DataFrame, pixels: pl.DataFrame) -> tuple[pl.DataFrame
 
 
 def newest_values(pixels: pl.DataFrame) -> pl.DataFrame:
-    """One row a content: of each column the value written last."""
+    """One row a content: of each column the value written last, without values of an older definition."""
     if pixels[CONTENT_HASH].n_unique() == pixels.height:
         return pixels
     ordered = pixels.sort(CONTENT_HASH, "written_ns")
+    defined = [c for c in ordered.columns if c.startswith(VERSION_OF)]
+    ordered = ordered.with_columns(
+        pl.when(pl.col(c).fill_null(1) == pl.col(c).drop_nulls().last().over(CONTENT_HASH).fill_null(1))
+        .then(pl.col(c.removeprefix(VERSION_OF)))
+        .alias(c.removeprefix(VERSION_OF))
+        for c in defined
+    )
     return ordered.group_by(CONTENT_HASH, maintain_order=True).agg(pl.all().drop_nulls().last())

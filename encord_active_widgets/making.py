@@ -88,12 +88,21 @@ class Making:
         strict : bool
             Raise where something would be skipped and listed in `problems`.
 
+        Returns
+        -------
+        Project
+            Of the kind it was called on.
+
         Raises
         ------
         EmptyFolderError
             The folder does not exist or holds no image; similar names are offered.
         ProjectError
             `path` is a file, another project or a folder with other content.
+
+        Examples
+        --------
+        >>> p = ea.Project.from_folder("photos", classes=True)  # doctest: +SKIP
         """
         if isinstance(images, (pl.DataFrame, pl.LazyFrame)) or hasattr(images, "__arrow_c_stream__"):
             return cls.from_frame(images, path, name=name, strict=strict)
@@ -138,6 +147,13 @@ class Making:
             million rows that bring their own columns.
         strict : bool
             Raise where something would be skipped and listed in `problems`.
+        name : str, optional
+            A name to show; that of the source by default.
+
+        Returns
+        -------
+        Project
+            Of the kind it was called on.
         """
         source = read_frame(frame, path=path_column)
         return cls._from_source(source, path, name, read=read, strict=strict, code="Project.from_frame(frame)")
@@ -169,6 +185,15 @@ class Making:
             As in `from_folder`.
         read : bool
             Open every image now; with False the sizes in the file are believed.
+
+        Returns
+        -------
+        Project
+            Of the kind it was called on.
+
+        Examples
+        --------
+        >>> p = ea.Project.from_coco("annotations.json", images="images")  # doctest: +SKIP
         """
         source = read_coco(annotations, images=images)
         code = f"Project.from_coco({str(annotations)!r})"
@@ -184,7 +209,26 @@ class Making:
         name: str | None = None,
         strict: bool = False,
     ) -> Self:
-        """Make a project from Pascal VOC: a folder of XML files, and the images they name."""
+        """Make a project from Pascal VOC: a folder of XML files, and the images they name.
+
+        Parameters
+        ----------
+        annotations : path
+            The folder of XML files.
+        images : path
+            The folder of the images that they name.
+        path : path, optional
+            The project folder; `./<name>.eaw` by default.
+        name : str, optional
+            A name to show; that of the source by default.
+        strict : bool
+            Raise where something would be skipped and listed in `problems`.
+
+        Returns
+        -------
+        Project
+            Of the kind it was called on.
+        """
         from .formats.voc import read_voc
 
         source = read_voc(annotations, images=images)
@@ -208,6 +252,17 @@ class Making:
             Names the images of each split and the classes, as Ultralytics writes it.
         task : {"detect", "segment", "obb", "pose"}, optional
             What the label files hold; found out from the file where it says so, else from the rows.
+        path : path, optional
+            The project folder; `./<name>.eaw` by default.
+        name : str, optional
+            A name to show; that of the source by default.
+        strict : bool
+            Raise where something would be skipped and listed in `problems`.
+
+        Returns
+        -------
+        Project
+            Of the kind it was called on.
         """
         from .formats.yolo import read_yolo
 
@@ -238,6 +293,17 @@ class Making:
             Take each k-th frame.
         start, stop : int, optional
             Frame numbers to begin with, and to end before.
+        path : path, optional
+            The project folder; `./<name>.eaw` by default.
+        name : str, optional
+            A name to show; that of the source by default.
+        strict : bool
+            Raise where something would be skipped and listed in `problems`.
+
+        Returns
+        -------
+        Project
+            Of the kind it was called on.
         """
         from .formats.video import read_video
 
@@ -256,6 +322,22 @@ class Making:
         """Make a project from a Hugging Face image dataset that is at hand; nothing is downloaded.
 
         Images that are files stay where they are; others are written once into the project.
+
+        Parameters
+        ----------
+        dataset : datasets.Dataset or DatasetDict
+            At hand; its splits become the column `split`.
+        path : path, optional
+            The project folder; `./<name>.eaw` by default.
+        name : str, optional
+            A name to show; that of the source by default.
+        strict : bool
+            Raise where something would be skipped and listed in `problems`.
+
+        Returns
+        -------
+        Project
+            Of the kind it was called on.
         """
         from .formats.huggingface import read_huggingface
 
@@ -269,7 +351,18 @@ class Making:
 
     @classmethod
     def open(cls, path: PathLike) -> Self:
-        """Open a project folder."""
+        """Open a project folder.
+
+        Parameters
+        ----------
+        path : path
+            The folder.
+
+        Returns
+        -------
+        Project
+            Of the kind it was called on.
+        """
         folder = Path(path).expanduser()
         if not folder.exists():
             existing(folder, "project folder")
@@ -311,6 +404,20 @@ class Making:
         """Add images, from whatever `from_folder` or `from_frame` takes.
 
         Known files are skipped; a renamed file keeps its id and values.
+
+        Parameters
+        ----------
+        images : path, pattern, list of paths, or frame
+            What to add.
+        recursive : bool
+            Look into sub-folders.
+        classes : bool, optional
+            Whether sub-folders are classes; found out by default.
+
+        Returns
+        -------
+        Ingested
+            How many are new, known, and what was skipped.
         """
         if isinstance(images, (str, os.PathLike, list, tuple)):
             return self._ingest(
@@ -372,6 +479,11 @@ class Making:
 
         Files that are gone are listed in `problems`; take them out with
         `p.filter(...).remove()`. Only new content is computed by the next `compute`.
+
+        Returns
+        -------
+        Ingested
+            How many are new, changed and renamed.
         """
         return self._ingest(self._reread(self._card.get("source", {})), code="p.refresh()")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError, unknown
 from .formats.source import Fault
+from .reviewing import answered_classes
 from .runs import CLASSIFYING, write_problems
 from .schema import (
     CLASS_NAME,
@@ -39,6 +40,7 @@ log = logging.getLogger("encord_active_widgets")
 
 KIND = "class"
 _MOST_NAMED = 5
+_WEIGHTY = ", which weighs most: near ones and those of rare classes count more"
 
 
 def label_errors(
@@ -237,7 +239,9 @@ def _by_neighbours(project: Project, view: View | None, level_name: str | None =
         labels = labels.zip_with(pl.Series(level.alive[rows]), pl.repeat(None, rows.size, dtype=pl.String, eager=True))
     found = neighbour_quality(_codes(labels, classes), vectors.graph.rows, vectors.graph.distances)
     columns: dict[str, Any] = {"row": rows, "given": labels}
-    return _ranked(project, name, found, columns, classes, view, _majority(project, given, rows, name))
+    better = pl.Series(classes, dtype=pl.String).gather(np.maximum(found.suggested, 0))
+    better = better.zip_with(better.ne_missing(labels), pl.repeat(None, rows.size, dtype=pl.String, eager=True))
+    return _ranked(project, name, found, columns, classes, view, _majority(project, given, rows, name, better))
 
 
 def _level_of(project: Project, view: View | None) -> str:
@@ -263,8 +267,13 @@ def _given(project: Project, name: str) -> pl.Series:
     return snapshot.levels[name].frame[CLASS_NAME]
 
 
-def _majority(project: Project, given: pl.Series, rows: I64, name: str = ITEM) -> pl.DataFrame:
-    """Return, of rows of a level, the most frequent class among their neighbours, and how many have it of how many."""
+def _majority(
+    project: Project, given: pl.Series, rows: I64, name: str = ITEM, suggested: pl.Series | None = None
+) -> pl.DataFrame:
+    """Return, of rows of a level, the most frequent class among their neighbours, and how many have it of how many.
+
+    Of rows with a suggestion it is the suggested class that is counted: it may weigh most without being most frequent.
+    """
     vectors = project._embedding_sets(name)._named(None)
     graph: Graph = vectors.graph
     classes = tuple(given.drop_nulls().unique().sort())
@@ -274,12 +283,17 @@ def _majority(project: Project, given: pl.Series, rows: I64, name: str = ITEM) -
     flat = (np.arange(n)[:, None] * k + around)[around >= 0]
     counts = np.bincount(flat, minlength=n * k).reshape(n, k)
     most = counts.argmax(axis=1) if n else np.empty(0, np.int64)
+    if suggested is not None:
+        wanted = _codes(suggested, classes)
+        most = np.where(wanted >= 0, wanted, most)
+    count = counts[np.arange(n), most]
     table = pl.DataFrame(
         {
             "row": vectors.rows.astype(np.int64),
             "near_class": pl.Series(classes, dtype=pl.String).gather(most) if classes else [None] * n,
-            "near_count": counts.max(axis=1, initial=0),
+            "near_count": count,
             "near": counts.sum(axis=1),
+            "near_most": count == counts.max(axis=1, initial=0),
         }
     )
     return pl.DataFrame({"row": rows}).join(table, on="row", how="left", maintain_order="left").drop("row")
@@ -297,7 +311,10 @@ def _ranked(
     view: View | None,
     neighbours: pl.DataFrame | None,
 ) -> View:
-    """Make the view: rows of a level, worst first, and what was found of each."""
+    """Make the view: rows of a level, worst first, and what was found of each.
+
+    What a person has said of a label's class is not in doubt any more: it is ranked, but not likely wrong.
+    """
     frame = pl.DataFrame(columns).with_columns(
         pl.Series("score", 1 - found.quality),
         pl.Series("likely", found.likely),
@@ -305,7 +322,8 @@ def _ranked(
     )
     if neighbours is not None:
         frame = frame.hstack(neighbours)
-    frame = frame[found.order]
+    told = answered_classes(project._snapshot().levels[name].edits, frame["row"].to_numpy())
+    frame = frame.with_columns(pl.col("likely") & ~pl.Series(told))[found.order]
     if view is not None:
         chosen = view if view.level == name else view.items() if name == ITEM else view._on_items(name)
         frame = frame.filter(pl.col("row").is_in(pl.Series(chosen.rows, dtype=pl.Int64).implode()))
@@ -337,5 +355,7 @@ def _reason(columns: list[str]) -> pl.Expr:
     if "near" in columns:
         several = pl.when(pl.col("near_count") == 1).then(pl.lit("is")).otherwise(pl.lit("are"))
         text = pl.format("; {} of {} neighbours {} {}", "near_count", "near", several, "near_class")
+        weighty = pl.when(pl.col("near_most")).then(pl.lit("")).otherwise(pl.lit(_WEIGHTY))
+        text = pl.concat_str(text, weighty)
         parts.append(pl.when(pl.col("near") > 0).then(text).otherwise(pl.lit("")))
     return pl.concat_str(parts)

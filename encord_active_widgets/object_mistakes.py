@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 from .levels import Level
+from .reviewing import OPEN, asked_by, check_run, decisions_on
 from .schema import (
     CLASS_NAME,
     CONFIDENCE,
@@ -21,9 +22,11 @@ from .schema import (
     OBJECT,
     ORDINAL,
     PREDICTION_ID,
+    REVIEWED,
     URI,
     prediction_level,
 )
+from .store.fold import DECISIONS
 from .view import Op, View
 
 if TYPE_CHECKING:
@@ -44,7 +47,8 @@ class LabelErrors(View):
     It is a view: `df`, `filter`, `sort`, `head`, `sample`, `by_ids`, `to_csv` … work on errors. `items()`, `objects()`
     and `predictions()` give the images, labels and predictions concerned. Tags and notes are those of the items:
     `tag`, `untag` and `note` act on the items concerned, and `ea.tagged` asks for their tags. An error is not shown any
-    more once its label or its item was deleted.
+    more once its label or its item was deleted. What was answered in a review is not called likely; once anything was,
+    the column `reviewed` says what ("accepted", "rejected", "changed", "removed").
 
     Attributes
     ----------
@@ -97,18 +101,24 @@ class LabelErrors(View):
     def predictions(self, run: str | None = None) -> View:
         """Return the predictions that show the errors, each once; of another run, what it predicts on the items.
 
+        Parameters
+        ----------
+        run : str, optional
+            The run that was asked, by default.
+
+        Returns
+        -------
+        View
+            Of the level of that run.
+
         Raises
         ------
         InputError
-            The run was replaced since the errors were found.
+            The run was replaced or removed since the errors were found.
         """
         if run is not None and run != self.run:
             return super().predictions(run)
-        if self._project._run_named(self.run).change_id != self._run.change_id:
-            raise InputError(
-                f'The run "{self.run}" was replaced since these errors were found.',
-                f'Call p.label_errors("{self.run}").',
-            )
+        check_run(self._project, self._run)
         return View(self._project, prediction_level(self.run)).at(_distinct(self.df["prediction_row"]))
 
     # -- edits ----------------------------------------------------------------------------------
@@ -142,7 +152,7 @@ class LabelErrors(View):
         return self.items().split(**options)
 
     def explore(self, **options: Any) -> Any:
-        """Open an explorer on the items concerned."""
+        """Open an explorer on the items concerned; see `Project.explore`."""
         return self.items().explore(**options)
 
     @property
@@ -178,7 +188,19 @@ class LabelErrors(View):
         edits = replace(
             items.edits.copied(), n=owners.size, tags=tags, removed=gone, notes={}, replaces={}, verdicts={}
         )
-        return Level(LABEL_ERROR, self._found, ERROR_ID, edits, item_rows=self._found["item_row"])
+        codes = _decisions(self._project, self._run, self._found)
+        names = pl.Series([None, *DECISIONS[1:]], dtype=pl.String)
+        found = self._found.with_columns(names.gather(codes).alias(REVIEWED)) if codes.any() else self._found
+        return Level(LABEL_ERROR, found, ERROR_ID, edits, item_rows=self._found["item_row"])
+
+
+def _decisions(project: Project, run: Run, found: pl.DataFrame) -> NDArray[np.uint8]:
+    """Return what reviews said of errors; of missed ones nothing once their run was replaced or removed."""
+    codes = decisions_on(project, found.select(*asked_by(run.name), "kind"))
+    now = project._snapshot().runs.get(run.name)
+    if now is None or now.change_id != run.change_id:
+        codes[(found["kind"] == "missed").to_numpy()] = OPEN
+    return codes
 
 
 def _distinct(rows: pl.Series) -> NDArray[np.int64]:
@@ -200,7 +222,9 @@ def object_errors(project: Project, run: Run, view: View | None) -> LabelErrors:
     if view is not None and view.level == OBJECT:
         mine = pl.Series(view.rows).implode()
         frame = frame.filter(pl.col("label_row").is_in(mine))
-    return LabelErrors(project, run, frame.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ORDINAL)))
+    fresh = pl.Series(_decisions(project, run, frame) == OPEN)
+    frame = frame.with_columns(pl.col("likely") & fresh, pl.int_range(pl.len(), dtype=pl.UInt32).alias(ORDINAL))
+    return LabelErrors(project, run, frame)
 
 
 def _frame(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from . import schema
-from .frames import newest_values
+from .frames import VERSION_OF, newest_values
 from .jobs import Job
 from .metrics import registry
 from .schema import CONTENT_HASH, KEY, OBJECT, ORDINAL, PHASH, URI, VECTOR, prediction_level
@@ -52,7 +52,7 @@ def run(project: Project, custom: Sequence[registry.MetricSpec], executor: Execu
             predicted = whole.join(_missing_crops(project, level), on=CONTENT_HASH, how="inner", maintain_order="left")
             works.append((predicted, (), (), level))
     for spec in custom:
-        known = done.filter(pl.col(spec.name).is_not_null()) if spec.name in done.columns else done.clear()
+        known = done.filter(_as_defined(spec, done))
         late = _todo(project, known).join(fresh, on=CONTENT_HASH, how="anti", maintain_order="left")
         works.append((late, (), (spec,), OBJECT))
     for todo, want, metrics, level in works:
@@ -60,8 +60,17 @@ def run(project: Project, custom: Sequence[registry.MetricSpec], executor: Execu
             continue
         crops_only = not want and not metrics
         job.enter(("objects" if level == OBJECT else "predictions") if crops_only else "images", todo.height)
-        sink = _PixelSink(project, complete=bool(want), level=level)
+        sink = _PixelSink(project, complete=bool(want), level=level, versions={m.name: m.version for m in metrics})
         engine.run(todo, sink, executor=executor, custom=metrics, want=want, progress=job.reach, cancel=job.cancelled)
+
+
+def _as_defined(spec: registry.MetricSpec, done: pl.DataFrame) -> pl.Expr:
+    """Rows that have a value of the metric as it is defined now; values without a version are of the first."""
+    if spec.name not in done.columns:
+        return pl.lit(value=False)
+    version = f"{VERSION_OF}{spec.name}"
+    of = pl.col(version).fill_null(1) if version in done.columns else pl.lit(1)
+    return pl.col(spec.name).is_not_null() & (of == spec.version)
 
 
 def _missing_crops(project: Project, name: str = OBJECT) -> pl.DataFrame:
@@ -109,8 +118,9 @@ def _todo(project: Project, done: pl.DataFrame) -> pl.DataFrame:
 class _PixelSink:
     """Commits one finished batch: caches first, the row that says "computed" last."""
 
-    def __init__(self, project: Project, *, complete: bool, level: str) -> None:
+    def __init__(self, project: Project, *, complete: bool, level: str, versions: Mapping[str, int]) -> None:
         self._project = project
+        self._versions = versions
         self._level = level
         self._complete = complete
 
@@ -124,10 +134,12 @@ class _PixelSink:
             )
         if n:
             known = {"computed": [PIXEL_STAGE_VERSION] * n, PHASH: batch.phash} if self._complete else {}
+            known |= {f"{VERSION_OF}{name}": [self._versions[name]] * n for name in batch.custom}
             values = {**batch.metrics, **batch.custom} if self._complete else batch.custom
             frame = pl.DataFrame(
                 {CONTENT_HASH: batch.content_hash, "written_ns": [time.time_ns()] * n, **known},
-                schema_overrides={"computed": pl.Int32, PHASH: pl.UInt64},
+                schema_overrides={"computed": pl.Int32, PHASH: pl.UInt64}
+                | {f"{VERSION_OF}{name}": pl.Int32 for name in batch.custom},
             )
             project._folder.pixels.append(frame.with_columns(column(k, v) for k, v in values.items()))
         if batch.crop_rows.size:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .checking import CheckResult, Limits
     from .duplicates import Duplicates
     from .embeddings.embedder import Embedder
+    from .export.report import Report
+    from .exporting import Exported
     from .images.thumbnails import ThumbnailStore
     from .reviewing import Queue
     from .vectors import EmbeddingSet
@@ -102,7 +104,19 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs):
         return View(self, LABEL)
 
     def annotators(self) -> pl.DataFrame:
-        """One row an annotator: labels, items, time, how far others agree; see `summary.annotators`."""
+        """One row an annotator, the busiest first: labels, items, time, how far neighbours agree, doubles.
+
+        Returns
+        -------
+        pl.DataFrame
+            `annotator`, `labels`, `items`, `classes`, `seconds_total`, `seconds_median`, `labels_per_hour`,
+            `class_quality` (mean over their labels, 0 to 1), `duplicates`; null where it is unknown.
+
+        Raises
+        ------
+        InputError
+            The labels do not say who drew them.
+        """
         from .annotators import annotators
 
         return annotators(self)
@@ -126,15 +140,60 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs):
         return len(self.items)
 
     def filter(self, *exprs: pl.Expr | str) -> View:
-        """Items where every Polars expression is true; see `View.filter`."""
+        """Items where every Polars expression is true; see `View.filter`.
+
+        Parameters
+        ----------
+        *exprs : polars.Expr or str
+            Conditions; all must hold. A text is read as a condition in SQL or as a Polars expression, never executed.
+
+        Returns
+        -------
+        View
+            Evaluated against the current state each time it is asked.
+
+        Examples
+        --------
+        >>> p.filter(pl.col("brightness") < 0.2, ~ea.tagged("seen"))  # doctest: +SKIP
+        """
         return self.items.filter(*exprs)
 
     def sort(self, by: str | pl.Expr, *, descending: bool = False) -> View:
-        """Items in the order of a column."""
+        """Items in the order of a column.
+
+        Parameters
+        ----------
+        by : str or polars.Expr
+            A column, or what to order by.
+        descending : bool
+            The largest first.
+
+        Returns
+        -------
+        View
+            Rows without a value come last.
+
+        Examples
+        --------
+        >>> p.sort("sharpness").head(12).tag("look")  # doctest: +SKIP
+        """
         return self.items.sort(by, descending=descending)
 
     def sample(self, n: int, *, seed: int = 0) -> View:
-        """`n` items drawn at random."""
+        """`n` items drawn at random.
+
+        Parameters
+        ----------
+        n : int
+            How many; all, where there are fewer.
+        seed : int
+            The same seed draws the same items.
+
+        Returns
+        -------
+        View
+            Fixed: it stays these items.
+        """
         return self.items.sample(n, seed=seed)
 
     @property
@@ -162,7 +221,13 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs):
         return stored.drop(schema.KEY).unique(maintain_order=True)
 
     def metrics(self) -> pl.DataFrame:
-        """Every metric: `name`, `formula`, `unit`, `range`, `direction`, `version` and whether it is computed."""
+        """Every metric: `name`, `formula`, `unit`, `range`, `direction`, `version` and whether it is computed.
+
+        Returns
+        -------
+        pl.DataFrame
+            One row a metric; `good_for` and `pitfalls` say when to use it.
+        """
         from .metrics.registry import specs_frame
 
         snapshot = self._snapshot()
@@ -186,6 +251,21 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs):
         Moderate lies beyond 1.5, severe beyond 2.5 interquartile ranges of the quartiles.
         By default the metrics of image quality are looked at, not those of content such as
         colour shares; name others to have them.
+
+        Parameters
+        ----------
+        *metrics : str
+            Columns to look at; the metrics of quality by default.
+
+        Returns
+        -------
+        pl.DataFrame
+            One row an item: its worst metric, the value, and how far it lies out.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such metric; the nearest names are offered.
         """
         from .metrics.outliers import outliers
 
@@ -468,15 +548,45 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs):
             What to show at first.
         embedding, layout : str, optional
             Which map.
+        labels : str or None
+            What names the clusters of the map: `"color"` (the column that colours it, the default), a column with
+            few values such as `"class_name"`, `"tags"`, or None for no names.
+        pictures : bool
+            Whether the map shows pictures where it is zoomed in far enough; True by default.
         height : int
             Pixels; 640 by default.
+        **options
+            The above, all by name.
 
         Returns
         -------
         Explorer
             With `.selection`, `.filter`, `.color`, `.sort`, `.code`, `.on_selection(fn)`.
+
+        Examples
+        --------
+        >>> w = p.explore(color="class_name", sort="sharpness")  # doctest: +SKIP
+        >>> w.selection.tag("review")  # doctest: +SKIP
         """
         return self._explore(self.items, **options)
+
+    def to_html(self, path: str | os.PathLike[str], **options: Any) -> Exported:
+        """Write an explorer of all images as one HTML file; see `View.to_html`."""
+        return self.items.to_html(path, **options)
+
+    def report(self, run: str | None = None, title: str | None = None) -> Report:
+        """Report on all images, their labels, models, label errors and duplicates; see `View.report`."""
+        return self.items.report(run, title)
+
+    def _report(self, view: View, run: str | None, title: str | None) -> Report:
+        from .export.report import make_report
+
+        return make_report(view, run, title)
+
+    def _to_html(self, view: View, path: str | os.PathLike[str], **options: Any) -> Exported:
+        from .export.html import write_html
+
+        return write_html(view, path, **options)
 
     def _explore(self, view: View, **options: Any) -> Explorer:
         from .protocol.stacks import Stacks

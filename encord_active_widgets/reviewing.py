@@ -1,59 +1,44 @@
-"""Reviews: a queue of questions about rows, their answers as edits, and what an accepted answer changes."""
+"""Reviews: a queue of questions about rows, and what was answered to them; see `answering` for what answers change."""
 
 from __future__ import annotations
 
-import base64
-import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from . import schema
-from .errors import InputError, unknown
-from .ingest import commit
-from .schema import (
-    CHANGE_ID,
-    CLASS_NAME,
-    CLASSIFICATION,
-    ITEM,
-    ITEM_ID,
-    LABEL_ID,
-    OBJECT,
-    ORDINAL,
-    PREDICTION_ID,
-    SUGGESTED_SOURCE,
-    prediction_level,
-    run_of,
-)  # fmt: skip
-from .store.fold import DECISIONS
-from .store.rows import RowSet, encode_rows
+from .errors import InputError
+from .schema import CLASS_NAME, ITEM, OBJECT, ORDINAL, prediction_level, run_of
+from .store.fold import DECISIONS, LevelEdits
 from .view import View
 
 if TYPE_CHECKING:
-    from .levels import Level
     from .project import Project
+    from .state import Run
 
 OPEN, ACCEPTED, REJECTED, CHANGED, REMOVED = range(len(DECISIONS))
-VERBS = {"accept": ACCEPTED, "reject": REJECTED, "class": CHANGED, "remove": REMOVED, "clear": OPEN}
 CLASS, MISSED, SPURIOUS, LOCATION, DUPLICATE = "class", "missed", "spurious", "location", "duplicate"
 PLAIN = ""
 """A row without a suggestion: the question is whether it is right as it is."""
-_CAUSE = "review"
-_MOST_REASONS = 200
-"""Reasons that are kept with one edit; a bulk answer to more rows keeps none."""
 _COLUMNS = {
     "level": pl.String, "row": pl.UInt32, "item_row": pl.UInt32, "shown_row": pl.UInt32, "kind": pl.String,
     "given": pl.String, "suggested": pl.String, "score": pl.Float64, "reason": pl.String, "label_row": pl.UInt32,
-    "prediction_row": pl.UInt32,
+    "prediction_row": pl.UInt32, "view_row": pl.UInt32,
 }  # fmt: skip
 
 Places = NDArray[np.int64]
 Codes = NDArray[np.uint8]
+_RIGHT = np.array([OPEN, REJECTED, OPEN, OPEN, OPEN], np.uint8)
+_ELSEWHERE = {
+    PLAIN: (CLASS, np.array([OPEN, ACCEPTED, ACCEPTED, CHANGED, REMOVED], np.uint8)),
+    CLASS: (PLAIN, np.array([OPEN, REJECTED, OPEN, CHANGED, OPEN], np.uint8)),
+    **dict.fromkeys((SPURIOUS, LOCATION, DUPLICATE), (PLAIN, _RIGHT)),
+}
+"""Another question that answers one, and what its answers mean: a label that is right as it is needs no suggestion."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +51,32 @@ class Queue:
         What an explorer shows beside the review: one row of it belongs to each question.
     frame : pl.DataFrame
         A row a question: `level` and `row` of what is asked about, `item_row`, `shown_row` (in the explorer),
-        `kind`, `given`, `suggested`, `score`, `reason`, `label_row` and `prediction_row`.
+        `kind`, `given`, `suggested`, `score`, `reason`, `label_row` and `prediction_row`, and `view_row` in the view
+        that was asked for.
     run : str or None
         The run whose predictions are suggested.
+    bound : Run, optional
+        The same with its identity: a run of the same name that took its place has other predictions.
     """
 
     view: View
     frame: pl.DataFrame
     run: str | None = None
+    bound: Run | None = None
 
     def __len__(self) -> int:
         return self.frame.height
+
+    def check(self) -> None:
+        """Refuse to go on where the run that the questions are of is another one now.
+
+        Raises
+        ------
+        InputError
+            It was replaced or removed.
+        """
+        if self.bound is not None:
+            check_run(self.project, self.bound)
 
     @property
     def project(self) -> Project:
@@ -96,24 +96,73 @@ class Queue:
     @cached_property
     def groups(self) -> list[tuple[str, str, Places]]:
         """Level, kind and places of the questions that are answered alike."""
-        indexed = self.frame.select("level", "kind").with_row_index("place")
-        parts = indexed.group_by("level", "kind", maintain_order=True).agg("place")
-        return [(level, kind, np.asarray(places, np.int64)) for level, kind, places in parts.iter_rows()]
+        return _grouped(self.frame)
 
     def decisions(self) -> Codes:
-        """Return what was answered so far: places in `DECISIONS`."""
-        out = np.zeros(len(self), np.uint8)
-        rows = self.frame["row"].to_numpy()
-        for level, kind, places in self.groups:
-            verdicts = self.project._level(level).edits.verdicts
-            if kind in verdicts:
-                out[places] = verdicts[kind][rows[places]]
-            if kind == PLAIN and CLASS in verdicts:
-                # Whether a class is right was answered when another was suggested, and rejected then means right.
-                told = verdicts[CLASS][rows[places]]
-                told = np.where(told == REJECTED, np.uint8(ACCEPTED), told)
-                out[places] = np.where(out[places] == OPEN, told, out[places])
-        return out
+        """Return what was answered so far: places in `DECISIONS`.
+
+        Raises
+        ------
+        InputError
+            The run was replaced or removed.
+        """
+        self.check()
+        return decisions_on(self.project, self.frame)
+
+
+def decisions_on(project: Project, frame: pl.DataFrame) -> Codes:
+    """Return what was answered so far to questions, given by `level`, `row` and `kind`: places in `DECISIONS`.
+
+    Questions about predictions of a run that is not there have no answer.
+    """
+    out = np.zeros(frame.height, np.uint8)
+    rows = frame["row"].to_numpy()
+    levels = project._snapshot().levels
+    for level, kind, places in _grouped(frame):
+        if (run := run_of(level)) is not None and run not in project._snapshot().runs:
+            continue
+        verdicts = levels[level].edits.verdicts
+        if kind in verdicts:
+            out[places] = verdicts[kind][rows[places]]
+        other, means = _ELSEWHERE.get(kind, ("", _RIGHT))
+        if kind in _ELSEWHERE and other in verdicts:
+            told = means[verdicts[other][rows[places]]]
+            out[places] = np.where(out[places] == OPEN, told, out[places])
+    return out
+
+
+def answered_elsewhere(kind: str) -> str | None:
+    """Return the kind of question whose answers may answer those of another kind too."""
+    return _ELSEWHERE[kind][0] if kind in _ELSEWHERE else None
+
+
+def _grouped(frame: pl.DataFrame) -> list[tuple[str, str, Places]]:
+    indexed = frame.select("level", "kind").with_row_index("place")
+    parts = indexed.group_by("level", "kind", maintain_order=True).agg("place")
+    return [(level, kind, np.asarray(places, np.int64)) for level, kind, places in parts.iter_rows()]
+
+
+def check_run(project: Project, run: Run) -> None:
+    """Refuse what was found by a run that is not there any more.
+
+    Raises
+    ------
+    InputError
+        It was replaced or removed.
+    """
+    now = project._snapshot().runs.get(run.name)
+    if now is None or now.change_id != run.change_id:
+        raise InputError(
+            f'The run "{run.name}" was replaced or removed since this was found.',
+            f'Call p.label_errors("{run.name}") again, or review the predictions that are there now.',
+        )
+
+
+def answered_classes(edits: LevelEdits, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Tell of which rows of a level a person has said what their class is, or that it is right."""
+    blank = np.zeros(edits.n, np.uint8)
+    about, plain = edits.verdicts.get(CLASS, blank)[rows], edits.verdicts.get(PLAIN, blank)[rows]
+    return np.asarray((about != OPEN) | (plain == ACCEPTED) | (plain == CHANGED))
 
 
 def queue_of(view: View, *, likely_only: bool = True) -> Queue:
@@ -125,23 +174,26 @@ def queue_of(view: View, *, likely_only: bool = True) -> Queue:
     Raises
     ------
     InputError
-        The view holds nothing that can be reviewed.
+        The view holds nothing that can be reviewed, or the run that found it was replaced or removed.
     """
+    found, run = getattr(view, "_run", None), run_of(view.level)
+    bound = view.project._run_named(run) if run is not None else found
+    if bound is not None:
+        check_run(view.project, bound)
     frame, level = view.df, view.level
     if likely_only and "likely" in frame.columns:
         frame = frame.filter(pl.col("likely"))
         view = view.at(frame[ORDINAL].to_numpy())
-    run = getattr(view, "run", None) or run_of(level)
-    if "error_id" in frame.columns:
-        return _of_errors(view, frame, str(run))
+    if found is not None:
+        return _of_errors(view, frame, found)
     if level == schema.LABEL:
         raise InputError("Objects and classes together are not reviewed.", "Review p.objects or p.items.")
-    if run_of(level) is not None and frame.height and frame["kind"][0] == schema.KIND_CLASSIFICATION:
+    if run is not None and frame.height and frame["kind"][0] == schema.KIND_CLASSIFICATION:
         raise InputError(
             "Classes that a model gave to images are not reviewed by themselves.",
             f'Call p.label_errors("{run}").review(), or view.items().review().',
         )
-    kind = MISSED if run_of(level) is not None else CLASS if "suggested" in frame.columns else PLAIN
+    kind = MISSED if run is not None else CLASS if "suggested" in frame.columns else PLAIN
     given = CLASS_NAME if CLASS_NAME in frame.columns else None
     numbers = pl.col(ORDINAL).cast(pl.UInt32)
     asked = frame.select(
@@ -160,20 +212,29 @@ def queue_of(view: View, *, likely_only: bool = True) -> Queue:
         _text(frame, "reason", "reason"),
         (numbers if level == OBJECT else pl.lit(None, dtype=pl.UInt32)).alias("label_row"),
         (numbers if kind == MISSED else pl.lit(None, dtype=pl.UInt32)).alias("prediction_row"),
+        numbers.alias("view_row"),
     )
-    return Queue(_bare(view), asked.select(pl.col(c).cast(t) for c, t in _COLUMNS.items()), run)
+    return Queue(_bare(view), asked.select(pl.col(c).cast(t) for c, t in _COLUMNS.items()), run, bound)
 
 
-def _of_errors(view: View, frame: pl.DataFrame, run: str) -> Queue:
-    missed = pl.col("kind") == MISSED
+def _of_errors(view: View, frame: pl.DataFrame, run: Run) -> Queue:
     asked = frame.select(
-        pl.when(missed).then(pl.lit(prediction_level(run))).otherwise(pl.lit(OBJECT)).alias("level"),
-        pl.when(missed).then("prediction_row").otherwise("label_row").alias("row"),
+        *asked_by(run.name),
         "item_row",
         pl.col("item_row").alias("shown_row"),
         *("kind", "given", "suggested", "score", "reason", "label_row", "prediction_row"),
+        pl.col(ORDINAL).alias("view_row"),
     )
-    return Queue(view.items(), asked.select(pl.col(c).cast(t) for c, t in _COLUMNS.items()), run)
+    return Queue(view.items(), asked.select(pl.col(c).cast(t) for c, t in _COLUMNS.items()), run.name, run)
+
+
+def asked_by(run: str) -> tuple[pl.Expr, pl.Expr]:
+    """Return `level` and `row` that the errors found by a detector are about."""
+    missed = pl.col("kind") == MISSED
+    return (
+        pl.when(missed).then(pl.lit(prediction_level(run))).otherwise(pl.lit(OBJECT)).alias("level"),
+        pl.when(missed).then("prediction_row").otherwise("label_row").alias("row"),
+    )
 
 
 def _bare(view: View) -> View:
@@ -197,256 +258,3 @@ def _text(frame: pl.DataFrame, column: str | None, name: str) -> pl.Expr:
 def _number(frame: pl.DataFrame, column: str | None) -> pl.Expr:
     known = column is not None and column in frame.columns
     return (pl.col(str(column)).cast(pl.Float64) if known else pl.lit(None, dtype=pl.Float64)).alias("score")
-
-
-# -- answers ------------------------------------------------------------------------------------------
-
-
-def decide(
-    queue: Queue, places: Sequence[int] | Places, decision: str, class_name: str | None = None, *, cause: str = "python"
-) -> int:
-    """Answer questions, as one edit; an earlier answer to them is taken back by it. Returns how many were answered.
-
-    Parameters
-    ----------
-    queue : Queue
-    places : sequence of int
-        Which questions.
-    decision : {"accept", "reject", "class", "remove", "clear"}
-        Accept the suggestion; keep the label and do not ask again; give it another class; delete the label; or open
-        the question again.
-    class_name : str, optional
-        The class, for "class".
-
-    Raises
-    ------
-    InputError
-        The answer does not fit what is asked; nothing is changed then.
-    """
-    if decision not in VERBS:
-        raise unknown("decision", decision, VERBS)
-    chosen = np.unique(np.asarray(places, np.int64))
-    if chosen.size and (chosen[0] < 0 or chosen[-1] >= len(queue)):
-        raise InputError(f"There is no question {int(chosen[-1])}.", f"They go from 0 to {len(queue) - 1:,}.")
-    name = class_name.strip() if isinstance(class_name, str) else ""
-    if decision == "class" and not name:
-        raise InputError("Another class needs a name.", "Give one that is not empty.")
-    if not chosen.size:
-        return 0
-    with queue.project._lock:
-        entries = _Answer(queue, chosen, VERBS[decision], name).entries()
-        first, *others = entries
-        payload = {**first["payload"], "also": others}
-        rows = base64.b64decode(first["rows"])
-        queue.project._edit(
-            first["level"], "review", rows=RowSet(first["encoding"], first["n"], rows), payload=payload, cause=cause,
-            code=f"view.{decision}()" if decision in ("accept", "reject") else f"view.review(): {decision}",
-        )  # fmt: skip
-    return int(chosen.size)
-
-
-class _Answer:
-    """Works out what an answer changes: the parts of one edit."""
-
-    def __init__(self, queue: Queue, places: Places, code: int, name: str) -> None:
-        self.queue = queue
-        self.project = queue.project
-        self.asked = queue.frame[places]
-        self.code = code
-        self.name = name
-        self.parts: list[dict[str, Any]] = []
-
-    def entries(self) -> list[dict[str, Any]]:
-        for (level, kind), part in self.asked.group_by("level", "kind", maintain_order=True):
-            rows = part["row"].to_numpy()
-            self._part(str(level), "review", rows, {"decision": DECISIONS[self.code], "about": kind, **_why(part)})
-        for (kind,), part in self.asked.group_by("kind", maintain_order=True):
-            if kind == MISSED:
-                self._missed(part)
-            elif kind == LOCATION:
-                self._moved(part)
-            else:
-                self._same_place(part, str(kind))
-        # All reviews first: they are what the edit is called after.
-        return sorted(self.parts, key=lambda p: p["kind"] != "review")
-
-    def _part(self, level: str, kind: str, rows: NDArray[np.integer], payload: dict[str, Any] | None = None) -> None:
-        if not len(rows):
-            return
-        encoded = encode_rows(np.asarray(rows))
-        stored = self.project._level(level).stored if run_of(level) is not None else level
-        self.parts.append(
-            {
-                "level": stored,
-                "kind": kind,
-                "encoding": encoded.encoding,
-                "rows": base64.b64encode(encoded.data).decode(),
-                "n": encoded.n,
-                "payload": payload or {},
-            }
-        )
-
-    def _same_place(self, part: pl.DataFrame, kind: str) -> None:
-        """Answer about a class, a label that may be too many, or a row as it is."""
-        level = str(part["level"][0])
-        if self.code == REMOVED and level == ITEM:
-            raise InputError(
-                "An image has no label to delete here.", "Reject it, tag it, or take it out: view.remove()."
-            )
-        if level != ITEM:
-            gone = self.code == REMOVED or (self.code == ACCEPTED and kind in (SPURIOUS, DUPLICATE))
-            self._set_removed(level, part["row"].to_numpy(), gone=gone)
-            if gone:
-                return
-        if kind == PLAIN and self.code in (ACCEPTED, REJECTED):
-            return
-        self._set_class(level, part, self._wanted(part, kind))
-
-    def _wanted(self, part: pl.DataFrame, kind: str) -> pl.Series:
-        """Return the class each label should have after the answer."""
-        if self.code == CHANGED:
-            return pl.Series([self.name] * part.height, dtype=pl.String)
-        if self.code == ACCEPTED and kind == CLASS:
-            if part["suggested"].null_count():
-                raise InputError("A question has no suggestion to accept.", "Give a class, or reject it.")
-            return part["suggested"]
-        return part["given"]
-
-    def _set_class(self, level: str, part: pl.DataFrame, wanted: pl.Series) -> None:
-        named = part.select("row").with_columns(wanted.alias("class"))
-        target = level
-        if level == ITEM:
-            frame = self._level(ITEM).frame
-            is_ = frame[CLASS_NAME].gather(named["row"]) if CLASS_NAME in frame.columns else pl.Series([None])
-            named = named.filter(is_.cast(pl.String).ne_missing(named["class"]))
-            rows = self.project._answers(View(self.project, ITEM).at(named["row"].to_numpy()))
-            target = CLASSIFICATION
-            owners = self._level(CLASSIFICATION).item_rows
-            assert owners is not None
-            mine = pl.DataFrame({"row": owners.gather(rows).cast(pl.UInt32), "label": rows})
-            named = named.join(mine, on="row", how="inner").select(pl.col("label").alias("row"), "class")
-        now = self._level(target).frame[CLASS_NAME].gather(named["row"])
-        changed = named.filter(now.ne_missing(named["class"]))
-        for (name,), rows_of in changed.group_by("class", maintain_order=True):
-            verb, payload = ("unlabel", None) if name is None else ("relabel", {"class_name": name})
-            self._part(target, verb, rows_of["row"].to_numpy(), payload)
-
-    def _set_removed(self, level: str, rows: NDArray[np.integer], *, gone: bool) -> None:
-        removed = self.project._reader.log.state.level(level, self._level(level).n).removed
-        now = np.zeros(len(rows), np.bool_) if removed is None else removed[rows]
-        self._part(level, "remove" if gone else "restore", rows[now != gone])
-
-    def _missed(self, part: pl.DataFrame) -> None:
-        if self.code in (ACCEPTED, CHANGED):
-            wanted = part["suggested"] if self.code == ACCEPTED else pl.Series([self.name] * part.height)
-            rows = self._suggested_rows(part, wanted)
-            self._part(OBJECT, "add", rows, _why(part.with_columns(pl.Series("row", rows))))
-            self._withdraw(part, but=rows)
-        else:
-            self._withdraw(part)
-
-    def _moved(self, part: pl.DataFrame) -> None:
-        old = part["label_row"].to_numpy()
-        if self.code == ACCEPTED:
-            self._same_shapes(part)
-            rows = self._suggested_rows(part, part["given"])
-            self._set_removed(OBJECT, old, gone=True)
-            links = {str(new): int(was) for new, was in zip(rows.tolist(), old.tolist(), strict=True)}
-            self._part(OBJECT, "add", rows, {"replaces": links})
-            return
-        self._withdraw(part)
-        self._set_removed(OBJECT, old, gone=self.code == REMOVED)
-        if self.code != REMOVED:
-            self._set_class(OBJECT, part.with_columns(pl.col("label_row").alias("row")), self._wanted(part, LOCATION))
-
-    def _same_shapes(self, part: pl.DataFrame) -> None:
-        labels = self._level(OBJECT).frame["kind"].gather(part["label_row"])
-        found = self._predictions.frame["kind"].gather(part["prediction_row"])
-        unlike = (labels != found).arg_true()
-        if unlike.len():
-            i = unlike[0]
-            raise InputError(
-                f"The label is a {labels[i]} and the suggestion a {found[i]}: it cannot take its place.",
-                "Reject it, or have it drawn again: view.to_label_studio(…), view.to_cvat(…).",
-            )
-
-    def _withdraw(self, part: pl.DataFrame, but: NDArray[np.integer] | None = None) -> None:
-        """Take labels back that were accepted of these suggestions."""
-        added = self.project._reader.log.state.level(OBJECT, self._level(OBJECT).n).added
-        if added is None:
-            return
-        sources = self._sources(part)
-        frame = self._level(OBJECT).frame
-        mine = frame.filter(pl.Series(added), pl.col("source").is_in(sources.implode()))[ORDINAL].to_numpy()
-        self._part(OBJECT, "withdraw", mine if but is None else np.setdiff1d(mine, but))
-
-    def _suggested_rows(self, part: pl.DataFrame, names: pl.Series) -> NDArray[np.uint32]:
-        """Return the label rows of suggestions, in their order; those that are not there yet are written."""
-        wanted = pl.DataFrame({"source": self._sources(part), CLASS_NAME: names.cast(pl.String)})
-        if names.null_count():
-            raise InputError("A label needs a class.", "Give it another class instead of accepting it.")
-        rows = self._known_rows(wanted)
-        if rows.null_count():
-            fresh = rows.is_null().arg_true()
-            _write(self.project, self._predictions.frame[part["prediction_row"].gather(fresh)], wanted[fresh])
-            self.project._snapshot()
-            rows = self._known_rows(wanted)
-        return rows.to_numpy().astype(np.uint32)
-
-    def _known_rows(self, wanted: pl.DataFrame) -> pl.Series:
-        frame = self._level(OBJECT).frame
-        if "source" not in frame.columns:
-            return pl.repeat(None, wanted.height, dtype=pl.UInt32, eager=True)
-        own = self.project._reader._base[OBJECT][0]  # its class when it was written, not what it was changed to
-        known = own.select("source", CLASS_NAME, ORDINAL).unique(["source", CLASS_NAME], keep="first")
-        return wanted.join(known, on=["source", CLASS_NAME], how="left", maintain_order="left")[ORDINAL]
-
-    def _sources(self, part: pl.DataFrame) -> pl.Series:
-        ids = self._predictions.frame[PREDICTION_ID].gather(part["prediction_row"])
-        change = self._predictions.stored.rsplit("-", 1)[-1]  # a run that takes the place of another has other shapes
-        return f"{SUGGESTED_SOURCE}{self._run}/{change}/" + ids
-
-    @property
-    def _run(self) -> str:
-        return str(self.queue.run)
-
-    @property
-    def _predictions(self) -> Level:
-        return self._level(prediction_level(self._run))
-
-    def _level(self, name: str) -> Level:
-        return self.project._level(name)
-
-
-def _why(part: pl.DataFrame) -> dict[str, Any]:
-    """Keep the reasons of a few rows with the edit, for the list of changes."""
-    if part.height > _MOST_REASONS:
-        return {}
-    told = part.filter(pl.col("reason").is_not_null() | pl.col("score").is_not_null())
-    rows = told.select("row", pl.col("score").round(4), "reason").iter_rows()
-    return {"why": {str(row): [score, reason] for row, score, reason in rows}} if told.height else {}
-
-
-def _write(project: Project, predictions: pl.DataFrame, named: pl.DataFrame) -> None:
-    """Append predictions to the labels; they count once an edit says so."""
-    folder = project._folder
-    with folder.lock():
-        table = folder.labels.read()
-        first = int(table[ORDINAL].max() or 0) + 1 if table.height else 0  # type: ignore[arg-type]
-        counts = dict(table.group_by(ITEM_ID).len().iter_rows())
-        ids = []
-        for item in predictions[ITEM_ID]:
-            ids.append(f"{item}:{counts.get(item, 0)}")
-            counts[item] = counts.get(item, 0) + 1
-        change_id = uuid.uuid4().hex
-        shape = [c for c in ("kind", *schema.GEOMETRY) if c in predictions.columns]
-        rows = predictions.select(ITEM_ID, *shape).with_columns(
-            pl.Series(LABEL_ID, ids, dtype=pl.String),
-            named["source"],
-            named[CLASS_NAME],
-            pl.int_range(first, first + predictions.height, dtype=pl.Int64, eager=True).cast(pl.UInt32).alias(ORDINAL),
-            pl.lit(change_id).alias(CHANGE_ID),
-        )
-        empty = [pl.lit(None, dtype=t).alias(c) for c, t in schema.LABELS.columns.items() if c not in rows.columns]
-        folder.labels.append(rows.with_columns(empty).select(*schema.LABELS.columns), durable=True)
-        commit(folder, change_id, "view.accept()", items=0, labels=rows.height, problems=0, cause=_CAUSE)

@@ -167,6 +167,10 @@ class RunVerbs:
         InputError
             The name is taken, nothing fits the project, the source is none of the above or plainly means
             something else than it is read as.
+
+        Examples
+        --------
+        >>> p.add_predictions("yolo", "results.json")  # doctest: +SKIP
         """
         from .formats.predictions import read
 
@@ -213,7 +217,13 @@ class RunVerbs:
             return AddedRun(**{f.name: getattr(added, f.name) for f in fields(Run)}, skipped=source.skipped)
 
     def remove_predictions(self, run: str) -> None:
-        """Take a run out of the project, and its problems. Its rows stay in the table's history."""
+        """Take a run out of the project, and its problems. Its rows stay in the table's history.
+
+        Parameters
+        ----------
+        run : str
+            Name of the run.
+        """
         with self._lock, self._folder.lock():
             old, change_id = self._run_named(run), uuid.uuid4().hex
             code = f"p.remove_predictions({run!r})"
@@ -278,6 +288,11 @@ class RunVerbs:
             There are no labels to compare with.
         UnknownNameError
             There is no such run.
+
+        Examples
+        --------
+        >>> ev = p.evaluate("yolo")  # doctest: +SKIP
+        >>> ev.summary, ev.false_positives.df  # doctest: +SKIP
         """
         from .evaluating import evaluate
 
@@ -417,7 +432,8 @@ class RunVerbs:
 
         Columns of the result: `kind`, `given` and `suggested` classes (null where they do not apply: `suggested` is
         null where nothing is better, or where there should be no label), `score` in [0, 1], high where the label is
-        more likely wrong, `likely`, which says what the method calls an error, and `reason`.
+        more likely wrong, `likely`, which says what the method calls an error, and `reason`. What a review has
+        answered is ranked too, but not called likely: the column `reviewed` says what the answer was.
 
         Parameters
         ----------
@@ -466,6 +482,11 @@ class RunVerbs:
             Only these items.
         **options
             As for `evaluate`.
+
+        Returns
+        -------
+        Comparison
+            With `.summary`, `.per_class`, `.only_a`, `.only_b`, `.both`, `.neither`.
         """
         from .comparing import Comparison
 

@@ -65,6 +65,8 @@ PHASH = "phash"
 DUPLICATE_GROUP = "duplicate_group"
 CHANGE = "change"
 CLASS_BEFORE = "class_before"
+BEFORE = "before"
+AFTER = "after"
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ class StateReader:
         """Return a new snapshot of the tables as read and the edits as they are."""
         state = self._log.state
         items_frame, metrics, phash = self._base[ITEM]
-        item_edits = state.level(ITEM, items_frame.height)
+        item_edits = self._shown_again(ITEM, state.level(ITEM, items_frame.height))
         below = tuple(self._label_level(name, state, item_edits) for name in LABEL_LEVELS)
         late = {
             schema.prediction_level(run.name): self._late_level(
@@ -255,7 +255,17 @@ class StateReader:
             unanswered = frame[CLASS_NAME].is_null().to_numpy()
             edits = edits.copied()
             edits.removed = unanswered if edits.removed is None else edits.removed | unanswered
-        return Level(name, frame, LABEL_ID, edits, metrics, item_rows=item_rows)
+        return Level(name, frame, LABEL_ID, self._shown_again(name, edits), metrics, item_rows=item_rows)
+
+    def _shown_again(self, name: str, edits: LevelEdits) -> LevelEdits:
+        """Bring back the removed rows that a view of a difference shows."""
+        rows = self._folder.shown_again.get(name)
+        if rows is None or not rows.size or edits.removed is None:
+            return edits
+        out, removed = edits.copied(), edits.removed.copy()
+        removed[rows[rows < removed.size]] = False
+        out.removed = removed
+        return out
 
     def _item_level_frame(self, base: pl.DataFrame, edits: LevelEdits, below: tuple[Level, ...]) -> pl.DataFrame:
         objects, classes = below

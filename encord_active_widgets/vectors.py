@@ -115,7 +115,18 @@ class EmbeddingSet:
         return [name for name in LAYOUTS if (self._folder / f"{name}.npy").exists()]
 
     def layout(self, name: str) -> Vectors:
-        """Return positions (m, 2) aligned with `rows`."""
+        """Return positions (m, 2) aligned with `rows`.
+
+        Parameters
+        ----------
+        name : str
+            Of `layouts`.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such map.
+        """
         try:
             return np.load(self._folder / f"{name}.npy")  # type: ignore[no-any-return]
         except (OSError, ValueError) as error:
@@ -292,7 +303,22 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         return "" if name == self.default else f"_{name}"
 
     def similar(self, view: View, k: int, embedding: str | None = None) -> View:
-        """Find the items nearest to a view; see `View.similar`."""
+        """Find the items nearest to a view; see `View.similar`.
+
+        Parameters
+        ----------
+        view : View
+            The rows to find neighbours of.
+        k : int
+            How many.
+        embedding : str, optional
+            The set to use; the default one otherwise.
+
+        Returns
+        -------
+        View
+            Nearest first, with the column `distance`.
+        """
         chosen = self._named(embedding)
         wanted = view.rows if view.level == self.level else self._translated(view)
         positions = np.flatnonzero(np.isin(chosen.rows, wanted))
@@ -307,7 +333,29 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
     def search(
         self, vectors: NDArray[Any], k: int, embedding: str | None = None, *, within: Rows | None = None
     ) -> View:
-        """Find the items nearest to one or several vectors (d,) or (m, d), among some rows where these are given."""
+        """Find the items nearest to one or several vectors (d,) or (m, d), among some rows where these are given.
+
+        Parameters
+        ----------
+        vectors : array
+            (d,) or (m, d).
+        k : int
+            How many.
+        embedding : str, optional
+            The set to use; the default one otherwise.
+        within : array of u32, optional
+            Ordinals to look among.
+
+        Returns
+        -------
+        View
+            Nearest first, with the column `distance`.
+
+        Raises
+        ------
+        ShapeError
+            The vectors have another length than those of the set.
+        """
         chosen = self._named(embedding)
         query = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
         if query.shape[1] != chosen.dim:

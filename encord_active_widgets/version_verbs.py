@@ -42,13 +42,25 @@ class VersionVerbs:
         take(cast("Project", self), name, note)
 
     def snapshots(self) -> pl.DataFrame:
-        """List the snapshots, oldest first: `name`, `at`, `note`, and how much there was of what."""
+        """List the snapshots, oldest first: `name`, `at`, `note`, and how much there was of what.
+
+        Returns
+        -------
+        pl.DataFrame
+            One row a snapshot.
+        """
         from .versions import table
 
         return table(cast("Project", self))
 
     def delete_snapshot(self, name: str) -> None:
-        """Forget a snapshot. Nothing else changes: what it named is part of the history of the tables."""
+        """Forget a snapshot. Nothing else changes: what it named is part of the history of the tables.
+
+        Parameters
+        ----------
+        name : str
+            Name of the snapshot.
+        """
         from .store.snapshots import delete
 
         folder = cast("Project", self)._folder
@@ -58,10 +70,24 @@ class VersionVerbs:
     def at(self, name: str) -> Self:
         """Open the project as it was at a snapshot: to be looked at, filtered, evaluated, exported; not changed.
 
+        Parameters
+        ----------
+        name : str
+            Name of the snapshot.
+
+        Returns
+        -------
+        Project
+            Read-only.
+
         Raises
         ------
         UnknownNameError
             There is no such snapshot.
+
+        Examples
+        --------
+        >>> len(p.at("v1")), len(p)  # doctest: +SKIP
         """
         from .versions import at
 
@@ -74,6 +100,11 @@ class VersionVerbs:
         are what they were; images and labels that were added since then are taken out. Image files are not
         touched: one that was changed since then stays changed. Nothing is lost: the log of edits goes on, and
         sets of embeddings that were made since then stay.
+
+        Parameters
+        ----------
+        name : str
+            Name of the snapshot.
 
         Returns
         -------
@@ -130,6 +161,11 @@ class VersionVerbs:
         images : {"reference", "copy", "link"}
             Leave the images where they are, or put copies or links of them into the clone's folder `images`.
             Images that lie in the project folder itself are always copied.
+
+        Returns
+        -------
+        Project
+            The new project, opened.
 
         Raises
         ------

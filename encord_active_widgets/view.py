@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .dataset import ImageDataset
     from .embeddings.embedder import Embedder
     from .evaluated import Evaluation
+    from .export.report import Report
     from .exporting import Exported
     from .formats.encord import Sent
     from .project import Project
@@ -127,17 +128,49 @@ class View:
     def filter(self, *exprs: pl.Expr | str) -> View:
         """Keep the rows where every Polars expression is true.
 
+        Parameters
+        ----------
+        *exprs : polars.Expr or str
+            Conditions; all must hold. A text is read as a condition in SQL or as a Polars expression, never executed.
+
+        Returns
+        -------
+        View
+            Evaluated against the current state each time it is asked.
+
         Raises
         ------
         UnknownNameError
             An expression names a column that does not exist; the nearest names are offered.
+
+        Examples
+        --------
+        >>> view.filter(pl.col("blur") > 0.6, ea.untagged())  # doctest: +SKIP
         """
         level = self._state()
         checked = tuple(_check(e, level, self._extra) for e in exprs)
         return self._with((_FILTER, checked))
 
     def sort(self, by: str | pl.Expr, *, descending: bool = False) -> View:
-        """Order the rows by a column; rows without a value come last."""
+        """Order the rows by a column; rows without a value come last.
+
+        Parameters
+        ----------
+        by : str or polars.Expr
+            A column, or what to order by.
+        descending : bool
+            The largest first.
+
+        Returns
+        -------
+        View
+            In that order.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such column; the nearest names are offered.
+        """
         level = self._state()
         names = [by] if isinstance(by, str) else by.meta.root_names()
         for name in names:
@@ -145,7 +178,23 @@ class View:
         return self._with((_SORT, by, descending))
 
     def head(self, n: int = 10) -> View:
-        """Keep the first `n` rows."""
+        """Keep the first `n` rows.
+
+        Parameters
+        ----------
+        n : int
+            How many; all, where there are fewer.
+
+        Returns
+        -------
+        View
+            The first rows.
+
+        Raises
+        ------
+        InputError
+            `n` is negative.
+        """
         if n < 0:
             raise InputError(f"head({n}) asks for fewer than no rows.", "Give a number of rows, 0 or more.")
         return self._with((_HEAD, n))
@@ -154,6 +203,23 @@ class View:
         """Draw `n` rows at random without repetition; the same seed draws the same rows.
 
         Asking for more rows than there are gives all of them.
+
+        Parameters
+        ----------
+        n : int
+            How many rows.
+        seed : int
+            The same seed draws the same rows.
+
+        Returns
+        -------
+        View
+            Fixed: it stays these rows, in their order.
+
+        Raises
+        ------
+        InputError
+            `n` is negative.
         """
         rows = self.rows
         if n < 0:
@@ -162,7 +228,23 @@ class View:
         return self.at(rows[np.sort(chosen)])
 
     def at(self, rows: Sequence[int] | NDArray[np.integer]) -> View:
-        """Return the fixed view of these ordinals, in this order; columns of this view alone are kept."""
+        """Return the fixed view of these ordinals, in this order; columns of this view alone are kept.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Ordinals: the column `ordinal` of `df`.
+
+        Returns
+        -------
+        View
+            Fixed.
+
+        Raises
+        ------
+        InputError
+            An ordinal is not among the rows.
+        """
         array = np.asarray(rows, dtype=np.int64)
         n = self._state().n
         if array.size and (array.min() < 0 or array.max() >= n):
@@ -171,7 +253,23 @@ class View:
         return self._made(((_ROWS, array.astype(np.uint32)),))
 
     def by_ids(self, ids: Sequence[str] | pl.Series) -> View:
-        """Return the fixed view of these ids, in this order; unknown ids raise."""
+        """Return the fixed view of these ids, in this order; unknown ids raise.
+
+        Parameters
+        ----------
+        ids : sequence of str, or pl.Series
+            As in the columns `item_id` or `label_id`.
+
+        Returns
+        -------
+        View
+            Fixed.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no row with such an id.
+        """
         level = self._state()
         wanted = pl.DataFrame({level.key: pl.Series(level.key, ids, dtype=pl.String)})
         found = wanted.join(level.frame.select(level.key, ORDINAL), on=level.key, how="left", maintain_order="left")
@@ -195,16 +293,64 @@ class View:
         return self if self._level == CLASSIFICATION else self._on_items(CLASSIFICATION)
 
     def predictions(self, run: str) -> View:
-        """Return what a run predicted on these items, item by item."""
+        """Return what a run predicted on these items, item by item.
+
+        Parameters
+        ----------
+        run : str
+            Name of the run.
+
+        Returns
+        -------
+        View
+            Of the level `"prediction:<run>"`.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such run.
+        """
         self._project._run_named(run)
         return self._on_items(prediction_level(run))
 
     def evaluate(self, run: str, **options: Any) -> Evaluation:
-        """Evaluate a run's predictions on these items alone; see `Project.evaluate`."""
+        """Evaluate a run's predictions on these items alone; see `Project.evaluate`.
+
+        Parameters
+        ----------
+        run : str
+            Name of the run.
+        **options
+            As for `Project.evaluate`.
+
+        Returns
+        -------
+        Evaluation
+            Of these items alone.
+
+        Examples
+        --------
+        >>> p.filter(ea.tagged("night")).evaluate("yolo").summary  # doctest: +SKIP
+        """
         return self._project.evaluate(run, view=self, **options)
 
     def acquire(self, strategy: str | Mapping[str, float] = "entropy", n: int = 100, **options: Any) -> View:
-        """Choose which of these items to label next; see `Project.acquire`."""
+        """Choose which of these items to label next; see `Project.acquire`.
+
+        Parameters
+        ----------
+        strategy : str or dict
+            A name, or shares of several: `{"entropy": 0.5, "coverage": 0.5}`.
+        n : int
+            How many items.
+        **options
+            As for `Project.acquire`.
+
+        Returns
+        -------
+        View
+            The choice, with the columns `score` and `reason`.
+        """
         return self._project.acquire(strategy, n, view=self, **options)
 
     def _on_items(self, name: str) -> View:
@@ -219,13 +365,42 @@ class View:
         return self._project._embedding_sets(self._level)
 
     def embed(self, name: str, embedder: Embedder, **options: Any) -> EmbeddingSet:
-        """Make vectors of these images, or of the crops of these objects; see `Project.embed`."""
+        """Make vectors of these images, or of the crops of these objects; see `Project.embed`.
+
+        Parameters
+        ----------
+        name : str
+            Name of the set of vectors.
+        embedder : callable
+            From a batch of images to vectors.
+        **options
+            As for `Project.embed`.
+
+        Returns
+        -------
+        EmbeddingSet
+            The set that was made or completed.
+        """
         return self._project.embed(name, embedder, view=self, **options)
 
     def search(self, image: Any = None, *, k: int = 10, **options: Any) -> View:
         """Return those of these rows that are nearest to an image, a text or a vector; see `Project.search`.
 
         Items are searched by their images, objects by their crops.
+
+        Parameters
+        ----------
+        image : path, image, array, str or vector
+            What to look for; a text where the embedder reads texts.
+        k : int
+            How many rows.
+        **options
+            As for `Project.search`.
+
+        Returns
+        -------
+        View
+            Nearest first, with the column `distance` (cosine, 0 to 2).
         """
         from .searching import search
 
@@ -236,6 +411,22 @@ class View:
 
         Items have items as neighbours, objects have objects. The view's `df` has a column
         `distance`: cosine distance, 0 (same) to 2, to the nearest row of this view.
+
+        Parameters
+        ----------
+        k : int
+            How many rows.
+        embedding : str, optional
+            The set of vectors to use; the default one otherwise.
+
+        Returns
+        -------
+        View
+            Fixed, with the column `distance`.
+
+        Examples
+        --------
+        >>> p.items.head(1).similar(5).df.select("uri", "distance")  # doctest: +SKIP
         """
         return self.embeddings.similar(self, k, embedding)
 
@@ -249,19 +440,51 @@ class View:
         """Add tags to these rows; durable when it returns, and undone by `project.undo()`.
 
         Like all edits it returns the rows it changed, which stay these rows.
+
+        Parameters
+        ----------
+        *names : str
+            One tag or more.
+
+        Returns
+        -------
+        View
+            The same rows, as they were when it was called.
+
+        Examples
+        --------
+        >>> p.filter(pl.col("brightness") < 0.2).tag("dark")  # doctest: +SKIP
+        >>> p.undo()  # doctest: +SKIP
         """
         chosen = self._fixed()
         self._project._tag(chosen, add=names)
         return chosen
 
     def untag(self, *names: str) -> View:
-        """Take tags off these rows; without names, all of them."""
+        """Take tags off these rows; without names, all of them.
+
+        Parameters
+        ----------
+        *names : str
+            Tags to take off; all of them without a name.
+
+        Returns
+        -------
+        View
+            The same rows, as they were when it was called.
+        """
         chosen = self._fixed()
         self._project._tag(chosen, remove=names or tuple(self._state().tag_names))
         return chosen
 
     def remove(self) -> None:
-        """Take these items out of the project. The files stay; `project.undo()` brings them back."""
+        """Take these items out of the project. The files stay; `project.undo()` brings them back.
+
+        Raises
+        ------
+        InputError
+            The view is not one of items.
+        """
         if self._level != ITEM:
             raise InputError(f"A view of {self._level}s cannot be removed.", "Delete labels with view.delete_label().")
         self._project._edit(ITEM, "remove", rows=encode_rows(self.rows), code="view.remove()")
@@ -271,6 +494,16 @@ class View:
 
         On a view of items the class of the image itself is meant: an answer that is there is
         changed, an image without one gets one.
+
+        Parameters
+        ----------
+        class_name : str
+            The class they get.
+
+        Returns
+        -------
+        View
+            The same rows, as they were when it was called.
 
         Raises
         ------
@@ -282,7 +515,13 @@ class View:
         return chosen
 
     def delete_label(self) -> None:
-        """Delete these objects or classifications, as an edit that `project.undo()` takes back."""
+        """Delete these objects or classifications, as an edit that `project.undo()` takes back.
+
+        Raises
+        ------
+        InputError
+            A view of items or of predictions.
+        """
         if run_of(self._level) is not None:
             raise InputError("Predictions are not deleted one by one.", "Remove the run: p.remove_predictions(…).")
         if self._level == ITEM:
@@ -292,7 +531,18 @@ class View:
         self._project._edit_rows(self, "remove", code="view.delete_label()")
 
     def note(self, text: str) -> View:
-        """Write a note on these rows, shown as the column `note`; an empty text removes it."""
+        """Write a note on these rows, shown as the column `note`; an empty text removes it.
+
+        Parameters
+        ----------
+        text : str
+            What to write; an empty text removes the note.
+
+        Returns
+        -------
+        View
+            The same rows, as they were when it was called.
+        """
         chosen = self._fixed()
         self._project._note(chosen, text)
         return chosen
@@ -313,43 +563,78 @@ class View:
             Of rows with a column `likely`, ask only about those that are.
         **options
             As for `Project.explore`.
+
+        Returns
+        -------
+        Explorer
+            The review: the last line of the cell shows it.
         """
         from .reviewing import queue_of
 
         return self._project._review(queue_of(self, likely_only=likely_only), **options)
 
-    def accept(self, *, likely_only: bool = True) -> View:
+    def accept(self, *, likely_only: bool = True, answered: bool = False) -> View:
         """Accept the suggestion of each of these rows, as one edit; what `review` does with Enter.
 
         A class: the label gets the suggested one. A missed object: the prediction becomes a label. A spurious or
-        double label: it is deleted. A badly placed one: it gets the predicted shape. Rows without a suggestion
-        are recorded as right. `p.changes()` lists what was changed.
+        double label: it is deleted. A badly placed one: it gets the predicted shape, and keeps all else. Rows that
+        nothing is suggested for by their kind, such as those of `p.items`, are recorded as right. `p.changes()` lists
+        what was changed.
+
+        Left as they are, and counted in a warning of the log: rows that were answered before; labels that have another
+        class or place than when this view was made, or are gone; missed objects where a label of their class is
+        by now (an IoU of 0.5); rows of `p.label_errors` without a suggestion.
 
         Parameters
         ----------
         likely_only : bool
             Of rows with a column `likely`, accept only those that are.
+        answered : bool
+            Also accept what was answered before, which takes the earlier answers back. A label that was made of a
+            prediction and deleted since comes back.
+
+        Returns
+        -------
+        View
+            The rows that were accepted.
 
         Raises
         ------
         InputError
-            A suggestion cannot take the label's place (a box that of a polygon); nothing is changed then.
+            A suggestion cannot take the label's place (a box that of a polygon), or the run that it is of was
+            replaced or removed; nothing is changed then.
         """
-        return self._answered("accept", likely_only=likely_only)
+        return self._answered("accept", likely_only=likely_only, answered=answered)
 
-    def reject(self, *, likely_only: bool = True) -> View:
+    def reject(self, *, likely_only: bool = True, answered: bool = False) -> View:
         """Say of each of these rows that its label is right as it is, as one edit: it is not asked about again.
 
-        The column `reviewed` keeps the answers: "accepted", "rejected", "changed" (another class), "removed".
+        The column `reviewed` keeps the answers: "accepted", "rejected", "changed" (another class), "removed". The
+        label stays as it is now; only an earlier answer to the same question is taken back (with `answered=True`).
+
+        Parameters
+        ----------
+        likely_only : bool
+            Of rows with a column `likely`, only those that are.
+        answered : bool
+            Also reject what was answered before; it is left as it is otherwise, and counted in a warning of the log.
+
+        Returns
+        -------
+        View
+            The rows that were rejected.
+
+        Raises
+        ------
+        InputError
+            The run that found them was replaced or removed.
         """
-        return self._answered("reject", likely_only=likely_only)
+        return self._answered("reject", likely_only=likely_only, answered=answered)
 
-    def _answered(self, decision: str, *, likely_only: bool) -> View:
-        from .reviewing import decide, queue_of
+    def _answered(self, decision: str, *, likely_only: bool, answered: bool) -> View:
+        from .answering import answer_view
 
-        queue, chosen = queue_of(self, likely_only=likely_only), self._fixed()
-        decide(queue, np.arange(len(queue)), decision)
-        return chosen
+        return answer_view(self, decision, likely_only=likely_only, answered=answered)
 
     # -- taken along --------------------------------------------------------------------
 
@@ -378,6 +663,11 @@ class View:
             Columns whose values must not be torn apart: `"group"` (videos), `"duplicate_group"`.
         seed : int
             The same seed divides the same items the same way.
+
+        Returns
+        -------
+        View
+            This view.
         """
         from .partition import write_split
 
@@ -388,6 +678,18 @@ class View:
         """Return these rows as a map-style dataset: `len(d)` and `d[i]`, as `torch.utils.data.DataLoader` takes it.
 
         See `ImageDataset` for what `d[i]` holds.
+
+        Parameters
+        ----------
+        transform : callable, optional
+            Called as `transform(image)` or `transform(image, target)`; see `ImageDataset`.
+        target : {"class", "objects"}, optional
+            By default `"objects"` where the items carry objects.
+
+        Returns
+        -------
+        ImageDataset
+            A fixed list of these rows.
         """
         from .dataset import ImageDataset
 
@@ -405,6 +707,11 @@ class View:
             A folder that does not exist yet, or is empty.
         images : {"reference", "copy", "link"}
             As for `Project.clone`.
+
+        Returns
+        -------
+        Project
+            The new project, opened.
 
         Raises
         ------
@@ -430,6 +737,15 @@ class View:
             Leave the images where they are, or put them into a folder `images` beside the file.
         verify : bool
             Read what was written and compare it with what is here.
+
+        Returns
+        -------
+        Exported
+            What was written where, and in `.notes` what the format has no words for.
+
+        Examples
+        --------
+        >>> p.filter(~ea.tagged("drop")).to_coco("clean.json", verify=True)  # doctest: +SKIP
         """
         from .exporting import export
 
@@ -438,13 +754,45 @@ class View:
     def to_yolo(
         self, path: str | os.PathLike[str], *, images: str = "copy", verify: bool = False, task: str | None = None
     ) -> Exported:
-        """Write a YOLO dataset: `data.yaml`, `images/`, `labels/`, a folder a split; class ids follow the source's."""
+        """Write a YOLO dataset: `data.yaml`, `images/`, `labels/`, a folder a split; class ids follow the source's.
+
+        Parameters
+        ----------
+        path : path
+            The folder to write.
+        images : {"copy", "link", "reference"}
+            Whether images are copied beside the labels, linked, or left where they are.
+        verify : bool
+            Read what was written and compare.
+        task : str, optional
+            What the rows of the label files say (boxes, segments, rotated boxes, poses); by the labels by default.
+
+        Returns
+        -------
+        Exported
+            What was written where, and in `.notes` what the format has no words for.
+        """
         from .exporting import export
 
         return export(self, "yolo", path, images=images, verify=verify, task=task)
 
     def to_voc(self, path: str | os.PathLike[str], *, images: str = "reference", verify: bool = False) -> Exported:
-        """Write Pascal VOC: one XML an image in the folder `Annotations`."""
+        """Write Pascal VOC: one XML an image in the folder `Annotations`.
+
+        Parameters
+        ----------
+        path : path
+            The folder to write.
+        images : {"copy", "link", "reference"}
+            Whether images are copied beside the labels, linked, or left where they are.
+        verify : bool
+            Read what was written and compare.
+
+        Returns
+        -------
+        Exported
+            What was written where, and in `.notes` what the format has no words for.
+        """
         from .exporting import export
 
         return export(self, "voc", path, images=images, verify=verify)
@@ -477,6 +825,11 @@ class View:
             Leave the images where they are, or put them into a folder `images` beside the file.
         verify : bool
             Read what was written and compare it with what is here.
+
+        Returns
+        -------
+        Exported
+            What was written where, and in `.notes` what the format has no words for.
 
         Examples
         --------
@@ -513,6 +866,11 @@ class View:
             Leave the images where they are, or put them into a folder `images` beside the file.
         verify : bool
             Read what was written and compare it with what is here.
+
+        Returns
+        -------
+        Exported
+            What was written where, and in `.notes` what the format has no words for.
         """
         from .handing import to_cvat
 
@@ -569,27 +927,161 @@ class View:
         )  # fmt: skip
 
     def to_lists(self, folder: str | os.PathLike[str]) -> Exported:
-        """Write the addresses of each split to `<split>.txt`, one a line; items without one to `rest.txt`."""
+        """Write the addresses of each split to `<split>.txt`, one a line; items without one to `rest.txt`.
+
+        Parameters
+        ----------
+        folder : path
+            The folder to write.
+
+        Returns
+        -------
+        Exported
+            What was written where, and in `.notes` what the format has no words for.
+        """
         from .exporting import export
 
         return export(self, "lists", folder)
 
     def to_csv(self, path: str | os.PathLike[str], *, verify: bool = False) -> Exported:
-        """Write `df` as CSV; lists are written as JSON text."""
+        """Write `df` as CSV; lists are written as JSON text.
+
+        Parameters
+        ----------
+        path : path
+            The file to write; its folder is made.
+        verify : bool
+            Read what was written and compare.
+
+        Returns
+        -------
+        Exported
+            What was written where, and in `.notes` what the format has no words for.
+        """
         from .exporting import export
 
         return export(self, "csv", path, verify=verify)
 
     def to_parquet(self, path: str | os.PathLike[str], *, verify: bool = False) -> Exported:
-        """Write `df` as Parquet."""
+        """Write `df` as Parquet.
+
+        Parameters
+        ----------
+        path : path
+            The file to write; its folder is made.
+        verify : bool
+            Read what was written and compare.
+
+        Returns
+        -------
+        Exported
+            What was written where, and in `.notes` what the format has no words for.
+        """
         from .exporting import export
 
         return export(self, "parquet", path, verify=verify)
 
     # -- seen ---------------------------------------------------------------------------
 
+    def to_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str | None = None,
+        thumbnails: int | None = None,
+        tags: str = "collect",
+        color: str | None = None,
+        sort: str | None = None,
+        descending: bool = False,
+        addresses: str = "short",
+        max_mb: float = 40.0,
+    ) -> Exported:
+        """Write an explorer of these rows as one HTML file that opens by a double click, without Python or a network.
+
+        It has the map, the grid, histograms and filters, search, similar images, and an open image with its labels
+        drawn. Only these rows are in the file. Tags and notes made in the page come back by `p.apply_edits(file)`.
+
+        Parameters
+        ----------
+        path : path
+            The file to write.
+        title : str, optional
+            Its heading; the project's name by default.
+        thumbnails : int, optional
+            The long side of pictures in pixels; by default the largest of some sizes, 768 to 32, that fits into
+            `max_mb`. 0 leaves pictures out.
+        tags : {"collect", "read-only"}
+            Whether a reader may tag and note, and download what was made, or only look.
+        color, sort : str, optional
+            The columns that colour the map and order the grid at first; `descending` turns the order round.
+        addresses : {"short", "full"}
+            Whether addresses of files begin after the folder that all of them lie in, or are written whole.
+        max_mb : float
+            How large the file may be, in megabytes (1,000,000 bytes).
+
+        Returns
+        -------
+        Exported
+            Its `notes` say how large the file and its pictures are.
+
+        Raises
+        ------
+        InputError
+            There are no rows, or they do not fit: the remedy says what would.
+
+        Examples
+        --------
+        >>> p.filter(pl.col("sharpness") < 0.3).to_html("blurry.html", title="Too blurry?")  # doctest: +SKIP
+        >>> p.apply_edits("Too-blurry.edits.json")                                           # doctest: +SKIP
+        """
+        return self._project._to_html(
+            self, path, title=title, thumbnails=thumbnails, tags=tags, color=color, sort=sort, descending=descending,
+            addresses=addresses, max_mb=max_mb,
+        )  # fmt: skip
+
+    def report(self, run: str | None = None, title: str | None = None) -> Report:
+        """Report on these rows: data, labels, models, label errors and duplicates, with the worst examples.
+
+        Of labels, or of predictions, it reports on their images, with these labels alone. What is not there yet is
+        left out, and the report says which call makes it.
+
+        Parameters
+        ----------
+        run : str, optional
+            Evaluate this run only, and judge labels by it; by default all, and the first one.
+        title : str, optional
+            Its heading; the project's name by default.
+
+        Returns
+        -------
+        Report
+            The last line of a cell shows it; `.to_html(path)` writes one file. `.summary` is the list of sentences
+            at its top, `.frames` has its tables, `.charts` its charts.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such run.
+
+        Examples
+        --------
+        >>> p.filter(ea.tagged("night")).report(run="yolo").to_html("night.html")  # doctest: +SKIP
+        """
+        return self._project._report(self, run, title)
+
     def explore(self, **options: Any) -> Explorer:
-        """Open an explorer on these rows; see `Project.explore`."""
+        """Open an explorer on these rows; see `Project.explore`.
+
+        Parameters
+        ----------
+        **options
+            As for `Project.explore`.
+
+        Returns
+        -------
+        Explorer
+            The last line of the cell shows it.
+        """
         return self._project._explore(self, **options)
 
     # -- inside -------------------------------------------------------------------------

@@ -59,6 +59,16 @@ class CheckResult:
     def worst(self, measure: str) -> View:
         """Return the rows behind a measure, the worst first.
 
+        Parameters
+        ----------
+        measure : str
+            A name of `df`.
+
+        Returns
+        -------
+        View
+            Fixed.
+
         Raises
         ------
         UnknownNameError
@@ -72,6 +82,16 @@ class CheckResult:
         """Write the result as one HTML file: the table, and the worst examples as small pictures.
 
         It needs no network, runs no script, and follows the light or dark theme of its reader.
+
+        Parameters
+        ----------
+        path : path
+            The file to write; its folder is made.
+
+        Returns
+        -------
+        Path
+            The file that was written.
         """
         from .page import write_page
 

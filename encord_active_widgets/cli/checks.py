@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from . import completing
 from .output import as_options, print_json, say, tell
 from .shell import BROKEN, MODELS, JsonOption, ProjectOption, command, opened
 
@@ -26,7 +27,9 @@ def check(
         Path | None, typer.Argument(help="A TOML file of limits; ./check.toml if there is one, else the shipped ones.")
     ] = None,
     project: ProjectOption = None,
-    run: Annotated[str | None, typer.Option("--run", help="The run whose scores are checked.")] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="The run whose scores are checked.", autocompletion=completing.runs)
+    ] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a report with the worst examples.")] = None,
     write_limits: Annotated[
         bool, typer.Option("--write-limits", help="Write the shipped limits to the file, to be edited, and end.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import EawError, InputError, unknown
+from . import completing
 from .output import print_frame, print_json, quiet, say, tell
 from .shell import MAKING, JsonOption, ProjectOption, command, group, opened
 
@@ -36,7 +37,10 @@ def add_to(app: typer.Typer) -> None:
 def compute(
     project: ProjectOption = None,
     stage: Annotated[
-        list[str] | None, typer.Option("--stage", help="pixels, neighbours, labels, layout; all by default.")
+        list[str] | None,
+        typer.Option(
+            "--stage", help="pixels, neighbours, labels, layout; all by default.", autocompletion=completing.stages
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -123,7 +127,8 @@ def add_metric(
 @command(metrics, "run", "metric run", "metric run redness --project photos.eaw")
 def run_metrics(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Metrics to compute; all of the project's by default.")
+        list[str] | None,
+        typer.Argument(help="Metrics to compute; all of the project's by default.", autocompletion=completing.metrics),
     ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,

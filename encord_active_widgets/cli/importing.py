@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, unknown
+from . import completing
 from .output import print_json, say, tell
 from .shell import MAKING, JsonOption, ProjectOption, command, find_project, group, opened
 
@@ -194,7 +195,7 @@ def import_predictions(
     file: Annotated[
         Path, typer.Argument(help="COCO results, a folder of YOLO or KITTI texts or PNG masks, a table, a pickle.")
     ],
-    run: Annotated[str, typer.Option("--run", help="The name of the run.")],
+    run: Annotated[str, typer.Option("--run", help="The name of the run.", autocompletion=completing.runs)],
     project: ProjectOption = None,
     classes: Annotated[
         str | None, typer.Option("--classes", help="Class names in the order of their numbers, with commas.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, unknown
+from . import completing
 from .output import print_frame, print_json, tell
 from .shell import MODELS, JsonOption, ProjectOption, QueryOption, chosen, command, opened
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..project import Project
     from ..view import View
 
-TagOption = Annotated[str | None, typer.Option("--tag", help="Put this tag on them.")]
+TagOption = Annotated[str | None, typer.Option("--tag", help="Put this tag on them.", autocompletion=completing.tags)]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Also write them as .csv or .parquet.", metavar="FILE")]
 
 
@@ -57,7 +58,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="The run.")],
+    run: Annotated[str, typer.Argument(help="The run.", autocompletion=completing.runs)],
     project: ProjectOption = None,
     query: QueryOption = None,
     iou: Annotated[list[float] | None, typer.Option("--iou", help="IoU thresholds; COCO's by default.")] = None,
@@ -78,9 +79,14 @@ def evaluate(
 
 
 def label_errors(
-    run: Annotated[str | None, typer.Argument(help="A run; without one, neighbours alone are asked.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(help="A run; without one, neighbours alone are asked.", autocompletion=completing.runs),
+    ] = None,
     project: ProjectOption = None,
-    method: Annotated[str | None, typer.Option("--method", help="How labels are ranked.")] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="How labels are ranked.", autocompletion=completing.methods)
+    ] = None,
     query: QueryOption = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="At most so many rows.")] = 20,
     everything: Annotated[bool, typer.Option("--all", help="Rank all labels, not only the likely errors.")] = False,
@@ -161,12 +167,25 @@ def duplicates(
 
 
 def acquire(
-    strategy: Annotated[str, typer.Argument(help="entropy, margin, coverage, typicality …, or a mixture by weights.")],
+    strategy: Annotated[
+        str,
+        typer.Argument(
+            help="entropy, margin, coverage, typicality …, or a mixture by weights.",
+            autocompletion=completing.strategies,
+        ),
+    ],
     n: Annotated[int, typer.Argument(min=1, help="How many images.")],
     project: ProjectOption = None,
-    run: Annotated[str | None, typer.Option("--run", help="The run whose predictions are asked.")] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="The run whose predictions are asked.", autocompletion=completing.runs)
+    ] = None,
     exclude: Annotated[
-        str | None, typer.Option("--exclude", help="Leave these rows out, such as those labelled already.")
+        str | None,
+        typer.Option(
+            "--exclude",
+            help="Leave these rows out, such as those labelled already.",
+            autocompletion=completing.condition,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed chooses the same images.")] = 0,
     tag: TagOption = None,

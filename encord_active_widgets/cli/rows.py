@@ -1,4 +1,4 @@
-"""Commands on rows: `query`, `tag`, `untag`, `export`."""
+"""Commands on rows: `query`, `tag`, `untag`, `export`, `apply-edits`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, unknown
+from . import completing
 from .output import print_frame, print_json, say, tell
 from .shell import LOOKING, JsonOption, LevelOption, ProjectOption, QueryOption, TextOption, chosen, command, opened
 
@@ -31,6 +32,7 @@ class Format(StrEnum):
     LABEL_STUDIO = "label-studio"
     CVAT = "cvat"
     LISTS = "lists"
+    HTML = "html"
 
 
 class Images(StrEnum):
@@ -52,20 +54,30 @@ def add_to(app: typer.Typer) -> None:
     command(app, "untag", "untag 'too dark' --query 'brightness > 0.15'", "untag drop --all", panel=LOOKING)(untag)
     command(
         app, "export", "export coco corrected.json", "export yolo train --query 'sharpness > 0.5' --images link",
-        "export label-studio tasks.json --query 'ea.tagged(\"relabel\")' --predictions yolo", panel=LOOKING,
+        "export label-studio tasks.json --query 'ea.tagged(\"relabel\")' --predictions yolo",
+        "export html review.html --query 'sharpness < 0.3' --title 'Too blurry?'", panel=LOOKING,
     )(export)  # fmt: skip
+    command(app, "apply-edits", "apply-edits Too-blurry.edits.json", panel=LOOKING)(apply)
 
 
 def query(
     condition: Annotated[
-        str | None, typer.Argument(help="A Polars expression, or an SQL condition; all rows without.")
+        str | None,
+        typer.Argument(
+            help="A Polars expression, or an SQL condition; all rows without.", autocompletion=completing.condition
+        ),
     ] = None,
     project: ProjectOption = None,
     level: LevelOption = "item",
     text: TextOption = None,
-    sort: Annotated[str | None, typer.Option("--sort", help="Order by this column.")] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", help="Order by this column.", autocompletion=completing.columns)
+    ] = None,
     descending: Annotated[bool, typer.Option("--descending", help="The largest first.")] = False,
-    columns: Annotated[str | None, typer.Option("--columns", help="Columns to show, with commas.")] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option("--columns", help="Columns to show, with commas.", autocompletion=completing.many_columns),
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=0, help="At most so many rows; a table shows 20.")] = None,
     count: Annotated[bool, typer.Option("--count", help="Print only how many there are.")] = False,
     ids: Annotated[bool, typer.Option("--ids", help="Print only the ids, one a line.")] = False,
@@ -127,7 +139,7 @@ AllOption = Annotated[bool, typer.Option("--all", help="All rows of the level.")
 
 
 def tag(
-    names: Annotated[list[str], typer.Argument(help="The tags.")],
+    names: Annotated[list[str], typer.Argument(help="The tags.", autocompletion=completing.tags)],
     query: QueryOption = None,
     ids: IdsOption = None,
     text: TextOption = None,
@@ -143,7 +155,7 @@ def tag(
 
 
 def untag(
-    names: Annotated[list[str], typer.Argument(help="The tags.")],
+    names: Annotated[list[str], typer.Argument(help="The tags.", autocompletion=completing.tags)],
     query: QueryOption = None,
     ids: IdsOption = None,
     text: TextOption = None,
@@ -196,22 +208,36 @@ def export(
         Images | None, typer.Option("--images", help="reference, copy or link; yolo copies by default.")
     ] = None,
     predictions: Annotated[
-        list[str] | None, typer.Option("--predictions", help="Runs to offer besides (label-studio, cvat).")
+        list[str] | None,
+        typer.Option(
+            "--predictions", help="Runs to offer besides (label-studio, cvat).", autocompletion=completing.runs
+        ),
     ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Read what was written and compare.")] = False,
+    title: Annotated[str | None, typer.Option("--title", help="Heading of an html page.")] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="An html page that collects no tags.")] = False,
+    thumbnails: Annotated[
+        int | None, typer.Option("--thumbnails", help="Longer side of an html page's pictures, in pixels; 0 for none.")
+    ] = None,
+    max_mb: Annotated[float | None, typer.Option("--max-mb", help="How large an html page may be; 40.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write rows and their labels, as they are now, in another tool's format."""
+    """Write rows and their labels, as they are now, in another tool's format, or as a page to look at."""
     view = chosen(opened(project), level, query, text)
-    options: dict[str, Any] = {} if kind is Format.LISTS else {"verify": verify}
+    options: dict[str, Any] = {} if kind in (Format.LISTS, Format.HTML) else {"verify": verify}
     if images is not None:
-        if kind in (Format.CSV, Format.PARQUET, Format.LISTS):
+        if kind in (Format.CSV, Format.PARQUET, Format.LISTS, Format.HTML):
             raise InputError(f"--images says nothing of {kind.value}.", "Leave it out.")
         options["images"] = images.value
     if predictions:
         if kind not in (Format.LABEL_STUDIO, Format.CVAT):
             raise InputError(f"--predictions says nothing of {kind.value}.", "Use it with label-studio or cvat.")
         options["predictions"] = predictions
+    page = {"title": title, "thumbnails": thumbnails, "max_mb": max_mb, "tags": "read-only" if read_only else None}
+    asked = {name: value for name, value in page.items() if value is not None}
+    if asked and kind is not Format.HTML:
+        raise InputError(f"{', '.join(asked)}: only of html pages.", "Leave it out, or export html.")
+    options |= asked
     done = getattr(view, f"to_{kind.value.replace('-', '_')}")(file, **options)
     if as_json:
         print_json({
@@ -223,3 +249,19 @@ def export(
         say(f"{done.items:,} images and {done.labels:,} labels written to {done.path}{checked}")
     for note in done.notes:
         tell(f"note: {note}")
+
+
+def apply(
+    file: Annotated[Path, typer.Argument(help='What "Download edits" of an exported page wrote.')],
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back the tags and notes that were collected in an exported page, as one edit that can be undone."""
+    home = opened(project)
+    left = home.apply_edits(file)
+    if as_json:
+        print_json({"left_out": left.to_dicts()})
+        return
+    say(f"Applied; {left.height:,} could not be." if left.height else "Applied.")
+    if left.height:
+        print_frame(left)

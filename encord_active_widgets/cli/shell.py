@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import EawError, InputError
+from . import completing
 from .output import as_options
 
 if TYPE_CHECKING:
@@ -36,11 +37,23 @@ ProjectOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QueryOption = Annotated[
-    str | None, typer.Option("--query", "-q", help="Only these rows: a Polars expression, or an SQL condition.")
+    str | None,
+    typer.Option(
+        "--query",
+        "-q",
+        help="Only these rows: a Polars expression, or an SQL condition.",
+        autocompletion=completing.condition,
+    ),
 ]
 TextOption = Annotated[str | None, typer.Option("--text", help="Only rows with this text in a text column.")]
 LevelOption = Annotated[
-    str, typer.Option("--level", help="item, object, classification, label, or prediction:RUN.", metavar="LEVEL")
+    str,
+    typer.Option(
+        "--level",
+        help="item, object, classification, label, or prediction:RUN.",
+        metavar="LEVEL",
+        autocompletion=completing.levels,
+    ),
 ]
 
 

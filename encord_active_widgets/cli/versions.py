@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from . import completing
 from .output import print_frame, print_json, say, tell
 from .rows import Images
 from .shell import BROKEN, VERSIONS, JsonOption, ProjectOption, QueryOption, chosen, command, opened
@@ -29,7 +30,9 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to the application."""
     command(app, "snapshot", "snapshot v1 --note 'before cleaning'", panel=VERSIONS)(snapshot)
     command(app, "snapshots", "snapshots", "snapshots --json", panel=VERSIONS)(snapshots)
-    command(app, "diff", "diff v1", "diff v1 v2 --show labels --json", panel=VERSIONS)(diff)
+    command(app, "diff", "diff v1", "diff v1 v2 --show labels --json", "diff v1 --html changed.html", panel=VERSIONS)(
+        diff
+    )
     command(app, "restore", "restore v1", panel=VERSIONS)(restore)
     command(
         app, "clone", "clone for_anna.eaw --query 'ea.tagged(\"anna\")'", "clone copy.eaw --images copy", panel=VERSIONS
@@ -64,10 +67,18 @@ def snapshots(project: ProjectOption = None, as_json: JsonOption = False) -> Non
 
 
 def diff(
-    old: Annotated[str, typer.Argument(help="The snapshot to compare with.")],
-    new: Annotated[str | None, typer.Argument(help="A later snapshot; by default the project as it is now.")] = None,
+    old: Annotated[str, typer.Argument(help="The snapshot to compare with.", autocompletion=completing.snapshots)],
+    new: Annotated[
+        str | None,
+        typer.Argument(
+            help="A later snapshot; by default the project as it is now.", autocompletion=completing.snapshots
+        ),
+    ] = None,
     show: Annotated[
         Part | None, typer.Option("--show", help="Only this part: items, labels, tags, notes, reviews, metrics, runs.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write the changed images, removed ones too, as a page.")
     ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
@@ -75,6 +86,12 @@ def diff(
     """Show what changed between two snapshots, or since one: added, removed, relabelled, retagged; metrics; mAP."""
     home = opened(project)
     found = home.diff(old, new)
+    if html is not None:
+        view = found.view()
+        if len(view):
+            tell(f"{len(view):,} images written to {view.to_html(html, color='change').path}")
+        else:
+            tell("No image changed: no page was written.")
     if as_json:
         print_json({part.value: getattr(found, part.value) for part in ([show] if show is not None else Part)})
     elif show is not None:
@@ -84,7 +101,7 @@ def diff(
 
 
 def restore(
-    name: Annotated[str, typer.Argument(help="The snapshot to go back to.")],
+    name: Annotated[str, typer.Argument(help="The snapshot to go back to.", autocompletion=completing.snapshots)],
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:

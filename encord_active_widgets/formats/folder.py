@@ -135,7 +135,7 @@ def _remote(address: str) -> list[str]:
         import fsspec
     except ImportError as error:
         raise InputError(
-            f'"{address}" is a remote address.', 'pip install "encord_active_widgets[remote]" to read it.'
+            f'"{address}" is a remote address.', 'pip install "encord_active_widgets[cloud]" to read it.'
         ) from error
     system, root = fsspec.core.url_to_fs(address)
     scheme = address.split("://", 1)[0]

@@ -99,7 +99,7 @@ def _read_remote(address: str, kind: str) -> bytes:
     except ImportError as error:
         raise ImageError(
             f"Reading {kind}:// addresses needs fsspec.",
-            'Install it with: pip install "encord_active_widgets[remote]"',
+            'Install it with: pip install "encord_active_widgets[cloud]"',
         ) from error
     try:
         with fsspec.open(address, "rb") as file:

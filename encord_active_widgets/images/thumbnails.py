@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ..errors import ProjectError, ShapeError
-from .decode import encode_jpeg, shrink
+from ..errors import ImageError, ProjectError, ShapeError
+from .decode import decode, encode_jpeg, shrink
 
 THUMBNAIL_SIDE_PX = 128
 """Long side: sharp on a 96 px tile at 1.3x, and about 4 kB (README of benchmarks/)."""
@@ -31,6 +31,9 @@ THUMBNAIL_QUALITY = 80
 
 MOST_PASSED_BYTES = 12 * 1024
 """A small web image up to this size is its own thumbnail."""
+
+_METADATA = (b"Exif\0\0", b"http://ns.adobe.com/xap", b"Photoshop 3.0", b"eXIf", b"tEXt", b"iTXt", b"zTXt", b"EXIF")
+"""Marks of what cameras and editors write into a file; places and names are not handed on with a page."""
 
 _PART_SUFFIX = ".arrow"
 _HASH_HEX_CHARS = 32
@@ -43,6 +46,16 @@ Hashes = npt.NDArray[np.uint64]
 def encode_thumbnail(pixels: npt.NDArray[np.uint8], side: int = THUMBNAIL_SIDE_PX) -> bytes:
     """Encode (h, w, 3) uint8 pixels as a JPEG whose long side is at most `side`."""
     return encode_jpeg(shrink(pixels, side), THUMBNAIL_QUALITY)
+
+
+def without_metadata(blob: bytes) -> bytes:
+    """Return a picture without what its file says besides pixels; small web images are their own thumbnails."""
+    if not any(mark in blob for mark in _METADATA):
+        return blob
+    try:
+        return encode_thumbnail(decode(blob))
+    except ImageError:
+        return b""
 
 
 def sniff_mime(data: bytes) -> str:

@@ -13,7 +13,9 @@ its label, k the number of classes and :math:`h = -\sum_c p_c \ln p_c / \ln k`:
 ============================  =====================================================================================
 
 The first two are of Northcutt et al. 2021 (https://arxiv.org/abs/1911.00068), the third divides the entropy of the
-prediction by the self-confidence, and is brought to [0, 1] as the package cleanlab does it.
+prediction by the self-confidence, and is brought to [0, 1] as the package cleanlab does it. Of a prediction without
+any doubt the ratio is 0 by 0: there the score falls with :math:`p_g` below 1e-6, to 0 where the model rules the label
+out, and is 1 where it is sure of it.
 
 `combined` is the default because of what it is, and of what was measured. On calibrated probabilities it is the
 self-confidence, corrected for which classes of this set are confused with which, so it loses nothing where errors are
@@ -63,7 +65,8 @@ class LabelQuality:
     likely : (n,) bool
         The labels that the method calls wrong.
     suggested : (n,) int64
-        The best class; -1 for rows that could not be judged. Where it is the label itself there is nothing better.
+        The best class; -1 for rows that could not be judged. Where it is the label itself there is nothing better. Of a
+        label that is called wrong it is the best other class.
     order : (m,) int64
         The judged rows, worst first; of equal ones the earlier row comes first.
     findings : tuple of Finding
@@ -123,7 +126,10 @@ def label_quality(
         believed = judge_labels(labels, opinions, learn(labels, opinions))
         quality = believed.right
         likely = (quality < _HALF) | confident_errors(labels, table, prune="both")
-        best = np.where(believed.other_right > quality, believed.other, labels)
+        # A label may be among those to look at and still be the most probable class.
+        best = np.where(
+            (believed.other_right > quality) | (likely & (believed.other_right > 0)), believed.other, labels
+        )
     else:
         scores = {
             "self_confidence": self_confidence,
@@ -166,22 +172,25 @@ def normalized_margin(codes: I64, probabilities: F64) -> F64:
 def confidence_weighted_entropy(codes: I64, probabilities: F64) -> F64:
     """Return ln(1 + r) / r, where r is the entropy of the prediction (1 for equal ones) by the label's probability.
 
-    >>> confidence_weighted_entropy(np.array([0]), np.array([[0.5, 0.5]])).round(4).tolist()
-    [0.5493]
+    >>> probabilities = np.array([[0.5, 0.5], [0.0, 1.0], [0.0, 1.0]])
+    >>> confidence_weighted_entropy(np.array([0, 0, 1]), probabilities).round(4).tolist()
+    [0.5493, 0.0, 1.0]
     """
     out = np.empty(len(codes))
     for part in _blocks(probabilities):
         table = probabilities[part]
         entropy = -np.einsum("ij,ij->i", table, np.log(np.maximum(table, np.finfo(np.float64).tiny)))
         out[part] = np.maximum(entropy, 0) / np.log(table.shape[1])
-    ratio = np.maximum(out, _LEAST_ENTROPY) / np.maximum(self_confidence(codes, probabilities), _LEAST_CONFIDENCE)
-    return np.asarray(np.log1p(ratio) / ratio)
+    own = self_confidence(codes, probabilities)
+    ratio = np.maximum(out, _LEAST_ENTROPY) / np.maximum(own, _LEAST_CONFIDENCE)
+    # Beside a sure prediction of another class entropy and probability vanish together: then the probability decides.
+    return np.asarray(np.minimum(np.log1p(ratio) / ratio, own / _LEAST_CONFIDENCE))
 
 
 _LEAST_CONFIDENCE = 1e-6
-"""A probability below it weighs as this one; cleanlab has the same."""
+"""A probability below it weighs as this one in the ratio; cleanlab has the same."""
 _LEAST_ENTROPY = 1e-12
-"""So that a prediction without any doubt still speaks against another label."""
+"""So that nothing is divided by 0."""
 
 
 # -- neighbours -----------------------------------------------------------------------------------

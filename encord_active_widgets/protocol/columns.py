@@ -28,7 +28,7 @@ _TEXT_SHARE = 0.5
 _FEW_LEVELS = 24
 _MOST_DEFAULT_LEVELS = 60
 _NEIGHBOUR_PREFIXES = ("uniqueness_", "typicality_", "diversity_", "difficulty_", "class_quality_")
-_HIDDEN = frozenset({ORDINAL, ITEM_ID, LABEL_ID, PREDICTION_ID, CONTENT_HASH, URI, "added_at", "frame", "extra"})
+_HIDDEN = frozenset({ORDINAL, ITEM_ID, LABEL_ID, PREDICTION_ID, CONTENT_HASH, URI, "added_at", "extra"})
 _DEFAULT = {
     ITEM: ("brightness", "sharpness", "contrast", "uniqueness", "colourfulness", "object_count", "object_density"),
     PREDICTION: ("confidence", "iou", "relative_area", "aspect_ratio", "border_closeness"),

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ..answering import answer
 from ..errors import InputError
-from ..reviewing import MISSED, Queue, decide
+from ..reviewing import MISSED, Queue
 from ..schema import CLASS_NAME, ITEM, NOTE, OBJECT, URI, prediction_level
 from .editing import Editing
 from .overlays import drawn
@@ -79,6 +80,7 @@ class Review:
 
     def get(self, content: dict[str, Any], _: Buffers) -> Reply:
         """Send some questions with all that is drawn and said of them."""
+        self._queue.check()
         at = max(int(content.get("at") or 0), 0)
         count = min(max(int(content.get("count") or 1), 0), _MOST_ENTRIES)
         part = self._queue.frame.slice(at, count)
@@ -147,6 +149,7 @@ class Review:
 
     def thumbs(self, content: dict[str, Any], _: Buffers) -> Reply:
         """Send a small picture of each question: of the object asked about, else of the image."""
+        self._queue.check()
         places = self._places(content.get("is"))[:_MOST_ENTRIES]
         service = self._attached()
         snapshot, pictures = service.snapshot(), service._pictures
@@ -175,9 +178,13 @@ class Review:
     def decide(self, content: dict[str, Any], _: Buffers) -> Reply:
         """Answer questions; the reply is sent when the edit is on the disk."""
         places = self._places(content.get("is"))
-        decide(self._queue, places, str(content.get("decision", "")), content.get("class_name"), cause=_CAUSE)
+        done = answer(self._queue, places, str(content.get("decision", "")), content.get("class_name"), cause=_CAUSE)
+        if done.left and not done.places.size:
+            raise InputError(f"Nothing was answered: {done.why}.", "Look at it as it is now.")
         codes = self._queue.decisions()
         head = self._editing._edited().head
+        if done.left:
+            head["text"] = f"left as they are: {done.why}"
         return Reply({**head, "done": int((codes > 0).sum()), "decisions": codes[places].tolist()})
 
     def _step(self, *, redo: bool) -> Reply:

@@ -5,6 +5,8 @@ Knows no widget: what sends the messages is passed in.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -60,10 +62,21 @@ class Router:
         handler = self._handlers.get(name) if isinstance(name, str) else None
         if handler is None:
             raise EawError(f'Unknown request "{name}".', "The page and the kernel run different versions: reload both.")
-        if sum(len(b) for b in buffers) > MOST_REQUEST_BYTES:
-            raise EawError("The request is larger than 1 MiB.", "Send fewer rows at a time.")
-        reply = handler(content, buffers)
+        reply = handler(content, _bytes_of(content, buffers))
         return Reply(finite(reply.head), reply.buffers)
+
+
+def _bytes_of(content: dict[str, Any], buffers: Buffers) -> Buffers:
+    """Return the bytes of a request: pages spell them in the message, for not every host carries bytes up."""
+    spelt = content.get("b64", [])
+    if not isinstance(spelt, list) or not all(isinstance(text, str) for text in spelt):
+        raise EawError("The request's bytes are not texts.", "Page and kernel run different versions: reload both.")
+    if sum(map(len, spelt)) + sum(memoryview(b).nbytes for b in buffers) > MOST_REQUEST_BYTES:
+        raise EawError("The request is larger than 1 MiB.", "Send fewer rows at a time.")
+    try:
+        return [*(base64.b64decode(text, validate=True) for text in spelt), *buffers]
+    except binascii.Error as error:
+        raise EawError(f"The request's bytes cannot be read: {error}.", "Reload the page.") from error
 
 
 def split(request: str, reply: Reply) -> list[tuple[dict[str, Any], list[bytes | memoryview]]]:

@@ -85,6 +85,7 @@ _WORDS: dict[str, Callable[[dict[str, Any], str, str], str]] = {
     "apart": lambda _, noun, __: f"said that {noun} are no duplicates of each other",
     "revert": lambda p, *_: f'restored snapshot "{p["name"]}"',
     "merge": lambda p, *_: f"settled a merge, {p['conflicts']:,} conflict{'' if p['conflicts'] == 1 else 's'}",
+    "collected": lambda p, *_: f'applied edits collected in "{p["page"]}"',
     "save_filter": lambda p, *_: f'saved filter "{p["name"]}"',
     "delete_filter": lambda p, *_: f'deleted filter "{p["name"]}"',
 }

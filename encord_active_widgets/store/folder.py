@@ -18,8 +18,10 @@ from .durable import write_json
 from .tables import GivenTable, Table
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
     from filelock import BaseFileLock
+    from numpy.typing import NDArray
 
 CARD = "project.json"
 _PIXELS = "metrics/item/pixels"
@@ -59,6 +61,8 @@ class ProjectFolder:
         self.pixels = self._table(_PIXELS, schema.PIXEL_METRICS)
         self.shown: dict[tuple[str, str], pl.DataFrame] = {}
         """Columns that are shown and not stored, by level and family."""
+        self.shown_again: dict[str, NDArray[np.int64]] = {}
+        """Rows that are shown although they were removed, by level."""
 
     def _table(self, place: str, columns: schema.TableSchema) -> Table:
         return Table(self.path / place, columns)

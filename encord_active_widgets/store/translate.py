@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..schema import EDITS
 from .fold import parse_payload
+from .reasons import renumbered
 from .rows import RowSet, decode_rows, encode_rows
 
 Map = NDArray[np.int64]
@@ -63,16 +64,13 @@ def _moved(place: Map | None, encoding: Any, data: bytes, n: int) -> RowSet:
 
 
 def _moved_payload(payload: dict[str, Any], place: Map) -> dict[str, Any]:
-    """Renumber what a payload says of rows: labels that stand in for others, and reasons."""
+    """Renumber what a payload says of rows: labels that stand in for others or are spoken of for them, and reasons."""
 
     def number(row: Any) -> int:
         return int(place[int(row)]) if 0 <= int(row) < place.size else -1
 
     out = dict(payload)
-    if "replaces" in payload:
-        pairs = [(number(new), number(old)) for new, old in payload["replaces"].items()]
-        out["replaces"] = {str(new): old for new, old in pairs if new >= 0 and old >= 0}
-    if "why" in payload:
-        told = [(number(row), why) for row, why in payload["why"].items()]
-        out["why"] = {str(row): why for row, why in told if row >= 0}
-    return out
+    for link in {"replaces", "asked"} & payload.keys():
+        pairs = [(number(new), number(old)) for new, old in payload[link].items()]
+        out[link] = {str(new): old for new, old in pairs if new >= 0 and old >= 0}
+    return renumbered(out, number)

@@ -20,10 +20,10 @@ from encord_active_widgets.cli import app
 from encord_active_widgets.errors import EawError
 
 EVERY = (
-    "acquire", "check", "clone", "compute", "diff", "doctor", "duplicates", "evaluate", "export", "history",
-    "import coco", "import folder", "import frame", "import predictions", "import video", "import voc", "import yolo",
-    "info", "init", "label-errors", "merge", "metric add", "metric list", "metric run", "query", "restore", "snapshot",
-    "snapshots", "start", "tag", "undo", "untag",
+    "acquire", "apply-edits", "check", "clone", "compute", "diff", "doctor", "duplicates", "evaluate",
+    "export", "history", "import coco", "import folder", "import frame", "import predictions", "import video",
+    "import voc", "import yolo", "info", "init", "label-errors", "merge", "metric add", "metric list",
+    "metric run", "query", "restore", "snapshot", "snapshots", "start", "tag", "undo", "untag",
 )  # fmt: skip
 
 

@@ -180,6 +180,14 @@ def test_buckets_name_whose_metrics_there_are(tmp_path):
     assert why.buckets("area", of="prediction").height > 1
 
 
+def test_whose_metric_it_is_says_which_question_is_meant(tmp_path):
+    ev = many(tmp_path, wrong=True)
+    ev._project.compute("labels")
+    why = ev.explain()
+    assert why.buckets("area", of="label").equals(why.buckets("area", "recall", of="label"))
+    assert why.view("area", 0, of="label").level == "object"
+
+
 def test_of_several_answers_for_an_image_the_surest_counts(tmp_path):
     from encord_active_widgets.evaluating import _classification
     from encord_active_widgets.levels import Level

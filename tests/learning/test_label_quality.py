@@ -210,6 +210,35 @@ def test_large_sets_are_learnt_from_a_sample_and_ranked_whole(cifar):
     assert one == pytest.approx(other, abs=0.01)
 
 
+@pytest.mark.parametrize("method", BY_MODEL)
+def test_every_label_that_is_called_wrong_brings_the_best_other_class_along(cifar, method):
+    truth, table = cifar
+    codes = flipped(truth, 0.05, 0)
+    found = label_quality.label_quality(codes, table, method=method)
+    likely = np.flatnonzero(found.likely)
+    assert (found.suggested[likely] != codes[likely]).all()
+    wrong = likely[codes[likely] != truth[likely]]
+    assert (found.suggested[wrong] == truth[wrong]).mean() > 0.9, "and it is the right one"
+    others = np.where(np.arange(10) == codes[:, None], -1, table).argmax(axis=1)
+    if method != "combined":  # of equally sure ones the best other class, whatever the label's own probability is
+        np.testing.assert_array_equal(found.suggested[likely], others[likely])
+
+
+def test_a_label_that_the_model_rules_out_is_the_worst_by_entropy_too():
+    table = np.array(
+        [[0, 1.0, 0], [1, 0, 0], [0.9, 0.1, 0], [1e-9, 1 - 1e-9, 0], [0.001, 0.998, 0.001], [0.1, 0.1, 0.8]]
+    )
+    codes = np.zeros(6, int)
+    ours = label_quality.confidence_weighted_entropy(codes, table)
+    theirs = get_label_quality_scores(codes, table, method="confidence_weighted_entropy")
+    assert ours[0] == theirs[0] == 0
+    assert ours[1] == pytest.approx(1)
+    assert ours[3] < 0.01 < ours[4], "nearly certain of another class is no better than certain"
+    np.testing.assert_allclose(ours[[2, 4, 5]], theirs[[2, 4, 5]])
+    found = label_quality.label_quality(codes, table, method="confidence_weighted_entropy")
+    assert found.order[0] == 0
+
+
 # -- neighbours -------------------------------------------------------------------------------------------------------
 
 

@@ -175,6 +175,24 @@ def test_predictions_are_tagged_noted_and_undone(project):
         view.delete_label()
 
 
+def test_what_is_selected_among_predictions_says_what_became_of_it(project):
+    w = project.explore()
+    w.level = "prediction:m"
+    w.filter = pl.col("outcome") == "FP"
+    w.selection = w.filtered
+    assert w.selection.df["outcome"].to_list() == ["FP"] * len(w.filtered) != []
+    assert w.selection.df["reason"].to_list() == w.filtered.df["reason"].to_list()
+    w.close()
+
+
+@pytest.mark.parametrize("kind", ["coco", "voc", "yolo"])
+def test_predictions_are_not_written_as_if_they_were_labels(project, tmp_path, kind):
+    target = tmp_path / "out.json"
+    with pytest.raises(InputError, match=r"Predictions are no labels.*to_csv"):
+        getattr(project.predictions["m"], f"to_{kind}")(target)
+    assert not target.exists()
+
+
 def test_two_runs_are_compared(project):
     project.add_predictions("n", predicted((0, "a", 0.9, 100, 10, 40, 40), (0, "b", 0.9, 10, 100, 40, 40)))
     c = project.compare("m", "n", iou=0.5)

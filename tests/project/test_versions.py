@@ -16,10 +16,12 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import encord_active_widgets as ea
 from encord_active_widgets import schema
 from encord_active_widgets.errors import EawError, InputError, ProjectError, UnknownNameError
+from encord_active_widgets.protocol.router import Router
 from encord_active_widgets.store.between import parts_between
 from encord_active_widgets.store.fold import Edit, Folded, apply, fold
 from encord_active_widgets.store.rows import decode_rows, encode_rows
@@ -307,6 +309,8 @@ def test_the_explorer_of_a_difference_shows_what_changed_and_the_class_before(an
     w._service.view.head(1).tag("from the explorer")
     assert animals.filter(ea.tagged("from the explorer")).df.height == 1
     assert "change" not in animals.items.columns
+    assert shown["before"].to_list() == ["cat", "dog", "owl"]
+    assert shown["after"].to_list() == ["wolf; tags odd", "wolf; tags odd", "wolf"]
     w.close()
     animals.snapshot("v2")
     animals.items.untag("odd")
@@ -315,6 +319,63 @@ def test_the_explorer_of_a_difference_shows_what_changed_and_the_class_before(an
     with pytest.raises(ProjectError, match="not changed"):
         w._service.view.tag("x")
     w.close()
+
+
+def test_what_was_removed_is_shown_with_the_rest_and_stays_removed(animals: ea.Project, tmp_path: Path) -> None:
+    animals.items.head(4).tag("old")
+    animals.snapshot("v1")
+    ids, boxes = animals.ids, animals.objects.ids
+    animals.items.by_ids(ids[1:3]).remove()
+    animals.objects.by_ids(boxes[:1]).delete_label()
+    animals.objects.by_ids(boxes[6:8]).relabel("thing")
+    animals.items.by_ids(ids[3:4]).untag("old")
+    animals.items.by_ids(ids[5:6]).note("look")
+    Image.new("RGB", (9, 9)).save(tmp_path / "new.png")
+    animals.add_images([str(tmp_path / "new.png")])
+    d = animals.diff("v1")
+    rows = d.view().df.select("item_id", "change", "before", "after").rows()
+    assert rows == [
+        (ids[0], "label removed", "cell", None),
+        (ids[1], "removed", "tags old", "not there"),
+        (ids[2], "removed", "tags old", "not there"),
+        (ids[3], "relabelled, retagged", "2 × cell; tags old", "2 × thing"),
+        (ids[5], "noted", None, "note look"),
+        (animals.ids[-1], "added", "not there", None),
+    ]
+    told = dict.fromkeys(boxes.gather([0, 2, 3, 4, 5]), ("removed", "cell", "not there"))
+    told |= dict.fromkeys(boxes[6:8], ("relabelled", "cell", "thing"))
+    seen = d.view("object").df.select("label_id", "change", "before", "after")
+    assert {r[0]: r[1:] for r in seen.rows()} == told
+    w = d.explore()
+    row = next(i for i, item in enumerate(w._service.view.df["item_id"]) if item == ids[1])
+    ordinal = int(w._service.view.rows[row])
+    replies: list[Any] = []
+    router = Router(w._service.handlers())
+    router.dispatch({"id": "t:1", "op": "row.detail", "row": ordinal, "k": 0}, [], lambda c, _: replies.append(c))
+    assert replies[0]["ok"], replies
+    assert "not there" in json.dumps(replies[0])
+    w.close()
+    assert (len(animals), len(ea.open(animals.path))) == (11, 11)
+    d.view().filter(pl.col("change") == "removed").tag("gone")  # said of what is not there, and kept for later
+    assert animals.filter(ea.tagged("gone")).df.is_empty()
+    animals.undo(6)
+    assert len(animals) == 13
+    with pytest.raises(UnknownNameError, match='Did you mean "object"'):
+        d.view("objects")
+
+
+def test_a_difference_backwards_shows_what_came_as_gone(animals: ea.Project, tmp_path: Path) -> None:
+    animals.snapshot("v1")
+    Image.new("RGB", (9, 9)).save(tmp_path / "new.png")
+    animals.add_images([str(tmp_path / "new.png")])
+    animals.items.head(1).remove()
+    animals.snapshot("v2")
+    forth, back = animals.diff("v1", "v2").view(), animals.diff("v2", "v1").view()
+    assert forth.df["change"].to_list() == ["removed", "added"]
+    assert back.df["change"].to_list() == ["added", "removed"]
+    assert back.df["item_id"].to_list() == forth.df["item_id"].to_list()
+    with pytest.raises(ProjectError, match="not changed"):
+        back.tag("x")
 
 
 # -- laws --------------------------------------------------------------------------------------------------

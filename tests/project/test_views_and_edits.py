@@ -229,6 +229,35 @@ def test_a_custom_metric_is_a_column_and_survives_without_its_function(photos: e
     assert len(again.filter(pl.col("redness") > 0.5)) > 0
 
 
+def test_a_metric_of_pixels_is_computed_again_when_its_version_is_raised(photos: ea.Project) -> None:
+    from encord_active_widgets.metrics.registry import unregister
+
+    calls = []
+
+    def define(version: int, value: float) -> None:
+        @ea.metric(version=version)
+        def constant(pixels: np.ndarray) -> float:
+            calls.append(version)
+            # of the second definition wide images have no value: that of the first must not stay
+            return value if version == 1 or pixels.shape[1] <= pixels.shape[0] else float("nan")
+
+    try:
+        define(1, 1.0)
+        photos.compute("pixels", metrics="constant")
+        photos.compute("pixels", metrics="constant")
+        assert calls == [1] * len(photos), "what is there is not computed again"
+        define(2, 2.0)
+        photos.compute("pixels", metrics="constant")
+        assert calls == [1] * len(photos) + [2] * len(photos)
+    finally:
+        unregister("constant")
+    for p in (photos, ea.open(photos.path)):
+        wide = p.df["width"] > p.df["height"]
+        assert 0 < wide.sum() < len(p)
+        assert p.df["constant"].to_list() == [None if w else 2.0 for w in wide]
+        assert [c for c in p.df.columns if "version" in c] == []
+
+
 def test_uncommitted_rows_of_a_crashed_import_are_never_seen(photos: ea.Project) -> None:
     items = photos._folder.items.read().with_columns(
         pl.lit("crashed").alias("change_id"), (pl.col("ordinal") + 200), pl.col("item_id") + "x"
