@@ -179,8 +179,18 @@ function wrap(part: FilterSpec, text: string, key: string): string {
   return key in part ? `(${text})` : text;
 }
 
+/** Below this the zeros after the point are more than one reads. */
+const SMALL = 1e-4;
+
+/** A distance in two decimals, or in two digits where these would all be zero. */
+export function distance(value: number): string {
+  if (value >= 0.01 || !value) return value.toFixed(2);
+  return value < SMALL ? value.toExponential(1) : String(Number(value.toPrecision(2)));
+}
+
 /** A number in at most four significant digits, without exponent where it is readable. */
 export function number(value: number): string {
+  if (value && Math.abs(value) < SMALL) return value.toExponential(2);
   if (Number.isInteger(value)) return Math.abs(value) < 1e15 ? value.toLocaleString("en") : String(value);
   const text = Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
   return text;

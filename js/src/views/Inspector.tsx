@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { number } from "../protocol/filter";
+import { distance, number } from "../protocol/filter";
 import type { Detail } from "../protocol/messages";
 import { asF32, asU32 } from "../transport/wire";
 import { useExplorer } from "./parts";
@@ -138,11 +138,11 @@ export function Neighbours({ near, onOpen }: { near: Near[]; onOpen(row: number)
   return (
     <div class="near">
       {near.map((n) => (
-        <button key={n.row} type="button" class="near-item" title={`cosine distance ${n.distance.toFixed(3)}`} aria-label={`Similar ${store.noun.value}, distance ${n.distance.toFixed(2)}`} onClick={() => onOpen(n.row)}>
+        <button key={n.row} type="button" class="near-item" title={`cosine distance ${distance(n.distance)}`} aria-label={`Similar ${store.noun.value}, distance ${distance(n.distance)}`} onClick={() => onOpen(n.row)}>
           <span class="near-picture">
             <Thumb row={n.row} fit="cover" empty={() => null} />
           </span>
-          <span>{n.distance.toFixed(2)}</span>
+          <span>{distance(n.distance)}</span>
         </button>
       ))}
     </div>

@@ -1,6 +1,6 @@
 // Filters as the page builds them.
 import { describe, expect, it } from "vitest";
-import { build, categoryParts, chosen, chosenTags, describe as words, EMPTY, type FilterSpec, number, parts, tagParts, untaggedKey, withFacet } from "../../src/protocol/filter";
+import { build, categoryParts, chosen, chosenTags, describe as words, distance, EMPTY, type FilterSpec, number, parts, tagParts, untaggedKey, withFacet } from "../../src/protocol/filter";
 
 const brush: FilterSpec = { col: "brightness", op: "between", lo: 0.1, hi: 0.4, closed: "left" };
 
@@ -30,6 +30,7 @@ describe("filters", () => {
   });
 
   it("numbers are short and keep their size", () => {
-    expect([number(0.30000001), number(1234567), number(0.0012345), number(-3)]).toEqual(["0.3", "1,234,567", "0.00123", "-3"]);
+    expect([number(0.30000001), number(1234567), number(0.0012345), number(-3), number(0.00000557)]).toEqual(["0.3", "1,234,567", "0.00123", "-3", "5.57e-6"]);
+    expect([distance(0), distance(0.456), distance(0.0034), distance(0.0000123)]).toEqual(["0.00", "0.46", "0.0034", "1.2e-5"]);
   });
 });
