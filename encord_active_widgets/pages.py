@@ -245,7 +245,8 @@ class Column:
     title : str
         Above it; the name by default.
     form : str
-        "text", "code", "share" (0 to 1, drawn as a bar too), or a format of numbers such as ",d" or ".3f".
+        "text", "code", "share" (0 to 1, drawn as a bar too), "verdict" (coloured by its kind), or a format of numbers
+        such as ",d" or ".3f".
     """
 
     name: str
@@ -253,7 +254,14 @@ class Column:
     form: str = "text"
 
 
-def table(frame: pl.DataFrame, columns: Sequence[Column], label: str, *, most: int = MOST_ROWS) -> Html:
+def table(
+    frame: pl.DataFrame,
+    columns: Sequence[Column],
+    label: str,
+    *,
+    most: int = MOST_ROWS,
+    kinds: Mapping[str, str] | None = None,
+) -> Html:
     """Return rows of a frame as a table that scrolls sideways where it is wide.
 
     Parameters
@@ -265,12 +273,14 @@ def table(frame: pl.DataFrame, columns: Sequence[Column], label: str, *, most: i
         What is in it, for readers who cannot see it.
     most : int
         Rows to show.
+    kinds : mapping of str to str, optional
+        "good", "bad" or "soft" for each verdict.
     """
     shown = [c for c in columns if c.name in frame.columns]
     top = "".join(
         f'<th scope="col"{_classed("number" if _is_number(c) else "")}>{escape(c.title or c.name)}</th>' for c in shown
     )
-    rows = "".join(f"<tr>{_cells(row, shown)}</tr>\n" for row in frame.head(most).iter_rows(named=True))
+    rows = "".join(f"<tr>{_cells(row, shown, kinds or {})}</tr>\n" for row in frame.head(most).iter_rows(named=True))
     more = frame.height - most
     rest = f'<p class="soft">… and {more:,} more.</p>\n' if more > 0 else ""
     return Html(
@@ -279,12 +289,15 @@ def table(frame: pl.DataFrame, columns: Sequence[Column], label: str, *, most: i
     )
 
 
-def _cells(row: Mapping[str, Any], columns: Sequence[Column]) -> str:
+def _cells(row: Mapping[str, Any], columns: Sequence[Column], kinds: Mapping[str, str]) -> str:
     first, *others = columns
-    return f'<th scope="row">{_value(row[first.name], first)}</th>' + "".join(_cell(row[c.name], c) for c in others)
+    cells = "".join(_cell(row[c.name], c, kinds) for c in others)
+    return f'<th scope="row">{_value(row[first.name], first)}</th>{cells}'
 
 
-def _cell(value: Any, column: Column) -> str:
+def _cell(value: Any, column: Column, kinds: Mapping[str, str]) -> str:
+    if column.form == "verdict":
+        return f"<td{_classed(kinds.get(str(value), ''))}>{escape(str(value))}</td>"
     if column.form == "share" and value is not None:
         width = min(max(float(value), 0.0), 1.0) * 4.2
         return f'<td class="share"><i style="width:{width:.2f}rem"></i>{_value(value, column)}</td>'
@@ -306,7 +319,7 @@ def _value(value: Any, column: Column) -> str:
 
 
 def _is_number(column: Column) -> bool:
-    return column.form not in ("text", "code", "share")
+    return column.form not in ("text", "code", "share", "verdict")
 
 
 def _classed(kind: str) -> str:

@@ -262,7 +262,7 @@ def test_the_report_stands_alone_and_shows_the_worst(faulty, tmp_path):
     file = found.to_html(tmp_path / "deep" / "report.html")
     text = file.read_text("utf-8")
     page = Page(text)
-    assert not {"script", "link", "iframe", "form", "img"} & set(page.tags)
+    assert not {"script", "link", "iframe", "form", "object"} & set(page.tags)
     assert page.addresses
     assert all(a.startswith("data:image/") for a in page.addresses)
     assert "default-src 'none'" in text
@@ -270,7 +270,7 @@ def test_the_report_stands_alone_and_shows_the_worst(faulty, tmp_path):
         assert name in page.text
     for name, view in found._worst.items():
         assert Path(view.df["uri"][0]).name in page.text, name
-    assert page.tags.count("rect") >= 12
+    assert page.tags.count("img") >= 12
     assert re.search(r"(RBC|WBC|Platelets) → (RBC|WBC|Platelets)", page.text)
     assert "(duplicate)" in page.text
     assert len(text) < 2_000_000
@@ -286,7 +286,7 @@ def test_names_in_a_report_are_text_not_markup(shared_data, tmp_path):
     folder.mkdir()
     sharp = min((shared_data / "photos").glob("*"))
     evil = "<script>alert(1)<"
-    Image.open(sharp).convert("RGB").resize((300, 300)).filter(ImageFilter.GaussianBlur(9)).save(folder / "a<b>&.jpg")
+    Image.open(sharp).convert("RGB").resize((300, 300)).filter(ImageFilter.GaussianBlur(9)).save(folder / "a<u>&.jpg")
     for k in range(3):
         shutil.copy(sharp, folder / f"{k}.jpg")
     made = ea.Project.from_folder(folder, tmp_path / "p.eaw", name=f"{evil}/script>")
@@ -295,7 +295,8 @@ def test_names_in_a_report_are_text_not_markup(shared_data, tmp_path):
     made.compute()
     text = made.check({"at_most": {"blurred": 0}}).to_html(tmp_path / "r.html").read_text("utf-8")
     page = Page(text)
-    assert not {"script", "img", "b"} & set(page.tags)
-    assert "a<b>&.jpg" in page.text
+    assert not {"script", "u"} & set(page.tags)
+    assert all(a.startswith("data:image/") for a in page.addresses)
+    assert "a<u>&.jpg" in page.text
     with pytest.raises(InputError, match="is a folder"):
         made.check({"at_most": {"blurred": 0}}).to_html(tmp_path)
