@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -30,7 +31,7 @@ _SURROUNDINGS = 3.0
 """How many times its own size is shown around an object."""
 _LEAST_PX = 96
 _MOST_BYTES = 40_000
-_LONGEST_NAME = 18
+_LONGEST_NAME = 16
 _FRAME, _EDGE = (255, 149, 0), (20, 20, 20)
 
 
@@ -46,20 +47,30 @@ class Tile:
         In bold below it.
     why : str
         Why it is shown.
+    whole : str
+        The name where `name` is but its end; shown where one points at it.
     """
 
     blob: bytes
     name: str
     why: str = ""
+    whole: str = ""
 
     def html(self) -> Html:
         """Return the picture as an item of a list."""
-        said = f"{self.name}: {self.why}" if self.why else self.name
+        name = self.whole or self.name
+        said = f"{name}: {self.why}" if self.why else name
         picture = f'<div class="none" role="img" aria-label="{escape(said)} (cannot be read)"></div>'
         if self.blob:
             picture = f'<img src="{address(self.blob)}" alt="{escape(said)}" title="{escape(said)}">'
-        why = f"<span>{marked_up(self.why)}</span>" if self.why else ""
-        return Html(f"<li><figure>{picture}<figcaption><b>{escape(self.name)}</b>{why}</figcaption></figure></li>\n")
+        why = f"<span>{marked_up(_unbroken(self.why))}</span>" if self.why else ""
+        caption = f"<b>{escape(_unbroken(self.name))}</b>{why}"
+        return Html(f"<li><figure>{picture}<figcaption>{caption}</figcaption></figure></li>\n")
+
+
+def _unbroken(text: str) -> str:
+    """Keep the end of a name on the line of the dots before it."""
+    return re.sub(r"…(?=\S)", "…\u2060", text)
 
 
 def address(blob: bytes) -> str:
@@ -101,16 +112,17 @@ def tiles_of(
     out = []
     for row, blob, name, reason in zip(frame.iter_rows(named=True), stored, shown, why, strict=True):
         box = _box(row) if boxes else None
-        made = _framed(project, row[URI], box) if box else b""
-        out.append(Tile(made or blob or _whole(project, row[URI]), name, reason))
-    return [t if len(t.blob) <= _MOST_BYTES else Tile(_smaller(t.blob), t.name, t.why) for t in out]
+        made = (_framed(project, row[URI], box) if box else b"") or blob or _whole(project, row[URI])
+        whole = "" if names else PurePath(str(row[URI])).name
+        out.append(Tile(made if len(made) <= _MOST_BYTES else _smaller(made), name, reason, whole))
+    return out
 
 
 def file_name(uri: str) -> str:
     """Return the name of a file, its end where it is long: there files of a set differ.
 
     >>> file_name("/images/BloodImage_00224_jpg.rf.jpg")
-    '…_00224_jpg.rf.jpg'
+    '…0224_jpg.rf.jpg'
     """
     name = PurePath(uri).name
     return name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"

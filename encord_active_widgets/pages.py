@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,7 +18,8 @@ from typing import Any, NewType
 import polars as pl
 
 from ._version import __version__
-from .errors import InputError
+from .errors import DiskFullError, InputError
+from .store.writing import room_for
 
 Html = NewType("Html", str)
 
@@ -34,6 +36,7 @@ _STYLE = """
 .eaw-page h3 { font-size: 1rem; line-height: 1.35; font-weight: 620; margin: 1.9rem 0 .5rem; }
 .eaw-page p { margin: .3rem 0; max-width: 68ch; overflow-wrap: anywhere; }
 .eaw-page .soft { color: var(--soft); }
+.eaw-page .note { margin-top: 1.1rem; font-size: .93rem; } .eaw-page .note + .note { margin-top: .5rem; }
 .eaw-page .bad { color: var(--bad); } .eaw-page .good { color: var(--good); }
 .eaw-page code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; padding: .08em .3em;
   border-radius: 4px; background: var(--faint); color: inherit; }
@@ -72,9 +75,10 @@ _STYLE = """
 .eaw-page tr, .eaw-page tbody tr:nth-child(odd), .eaw-page tbody tr:hover { background: transparent; }
 .eaw-page th, .eaw-page td { text-align: left; padding: .38rem 1.9rem .38rem 0; border: 0;
   border-bottom: 1px solid var(--line); vertical-align: top; font-weight: 400; max-width: 34rem;
-  overflow-wrap: anywhere; white-space: normal; }
+  overflow-wrap: break-word; white-space: normal; }
 .eaw-page thead th { color: var(--soft); font-size: .85rem; vertical-align: bottom; }
 .eaw-page tbody th { font-weight: 550; }
+.eaw-page thead th, .eaw-page td.verdict { white-space: nowrap; }
 .eaw-page .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .eaw-page td.share { min-width: 9.5rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .eaw-page td.share i { display: inline-block; vertical-align: baseline; height: .62em; margin-right: .5em;
@@ -89,8 +93,8 @@ _STYLE = """
 .eaw-page .tiles li { margin: 0; min-width: 0; }
 .eaw-page .tiles img, .eaw-page .tiles .none { display: block; width: 100%; height: 7.6rem; object-fit: contain;
   border-radius: 6px; background: var(--faint); margin: 0; }
-.eaw-page figcaption { font-size: .78rem; line-height: 1.4; margin-top: .3rem; overflow-wrap: anywhere; }
-.eaw-page figcaption b { display: block; font-weight: 550; white-space: nowrap; overflow: hidden;
+.eaw-page figcaption { font-size: .75rem; line-height: 1.4; margin-top: .3rem; overflow-wrap: anywhere; }
+.eaw-page figcaption b { display: block; font-weight: 500; white-space: nowrap; overflow: hidden;
   text-overflow: ellipsis; }
 .eaw-page figcaption span { color: var(--soft); display: -webkit-box; -webkit-box-orient: vertical;
   -webkit-line-clamp: 4; overflow: hidden; }
@@ -99,7 +103,11 @@ _STYLE = """
   margin-top: .4rem; }
 .eaw-page .stacks .tiles img { height: 6.2rem; }
 .eaw-page footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); font-size: .85rem; }
-@media (max-width: 40rem) { .eaw-page dl.told { grid-template-columns: 1fr; gap: 0; } }
+@media (max-width: 40rem) {
+  .eaw-page dl.told { grid-template-columns: 1fr; gap: 0; padding: .7rem 1.1rem 1rem; }
+  .eaw-page th, .eaw-page td { padding-right: 1.1rem; }
+  .eaw-page td.share { min-width: 8rem; }
+}
 @media print {
   .eaw-page { font-size: 12px; max-width: none; }
   .eaw-page nav { display: none; }
@@ -118,7 +126,7 @@ body { margin: 0; padding: 2.2rem clamp(1rem, 4vw, 2.5rem) 3rem; color: light-da
   background: light-dark(#ffffff, #16181c); }
 .eaw-page { --bar: light-dark(#2f66d8, #6f9ff5); --bad: light-dark(#a8121f, #ff8f8f);
   --good: light-dark(#14672f, #7fd69a); --warn: light-dark(#c26a00, #f0a93c); }
-@media print { :root { color-scheme: light; } body { padding: 0; } }
+@media print { :root { color-scheme: light; font-size: 12.5px; } body { padding: 0; } }
 """
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -173,9 +181,12 @@ def write_page(text: str, path: str | os.PathLike[str], example: str) -> Path:
         raise InputError(f'"{target}" is a folder.', f'Give a file, such as "{target / example}".')
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, "utf-8")
-        temporary.replace(target)
+        with room_for(f'"{target}"'):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text, "utf-8")
+            temporary.replace(target)
+    except DiskFullError:
+        raise
     except OSError as error:
         raise InputError(f'"{target}" cannot be written: {error}.', "Give a file in a folder of yours.") from error
     finally:
@@ -218,10 +229,15 @@ def told(groups: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> Html:
     """Return sentences, group by group, each a name and sentences with their kind: "warn", "good" or ""."""
     parts = []
     for name, sentences in groups:
-        items = "".join(f"<li{_classed(kind)}>{marked_up(text)}</li>\n" for text, kind in sentences)
+        items = "".join(f"<li{_classed(kind)}>{_unbroken(text)}</li>\n" for text, kind in sentences)
         if items:
             parts.append(f'<dt>{escape(name)}</dt>\n<dd><ul class="told">\n{items}</ul></dd>\n')
     return Html(f'<dl class="told">\n{"".join(parts)}</dl>\n') if parts else Html("")
+
+
+def _unbroken(text: str) -> str:
+    """Return a sentence whose per cents, pixels and p-values do not end up alone on the next line."""
+    return re.sub(r"(?<=\d) (?=%|px)|(?<=\bp) (?=[=<] ?\d)|(?<=\bKS) (?=\d)", "\u00a0", marked_up(text))
 
 
 def facts(values: Sequence[tuple[str, str, str]]) -> Html:
@@ -297,10 +313,12 @@ def _cells(row: Mapping[str, Any], columns: Sequence[Column], kinds: Mapping[str
 
 def _cell(value: Any, column: Column, kinds: Mapping[str, str]) -> str:
     if column.form == "verdict":
-        return f"<td{_classed(kinds.get(str(value), ''))}>{escape(str(value))}</td>"
+        kind = kinds.get(str(value), "")
+        return f"<td{_classed(f'verdict {kind}'.strip())}>{escape(str(value))}</td>"
     if column.form == "share" and value is not None:
         width = min(max(float(value), 0.0), 1.0) * 4.2
-        return f'<td class="share"><i style="width:{width:.2f}rem"></i>{_value(value, column)}</td>'
+        bar = f'<i style="width:{width:.2f}rem"></i>' if width > 0 else ""
+        return f'<td class="share">{bar}{_value(value, column)}</td>'
     return f"<td{_classed('number' if _is_number(column) else '')}>{_value(value, column)}</td>"
 
 

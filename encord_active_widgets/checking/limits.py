@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, nearest
+from ..store.writing import Writing
 from .measures import MEASURES, THRESHOLDS, Subject
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def write_limits(path: str | os.PathLike[str], project: Project | None = None, *
     unset = [m for m in MEASURES.values() if m.at_most is None and m.at_least is None]
     lines += [f"# {m.name} = 0.5  # {m.what}" for m in unset]
     lines += ["", f"[{THRESHOLD}]", *(f"{name} = {value:g}  # {what}" for name, (value, what) in THRESHOLDS.items())]
-    target.write_text("\n".join([*lines, ""]), "utf-8")
+    Writing(f'"{target}"').text(target, "\n".join([*lines, ""]))
     return target
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,7 +12,7 @@ import polars as pl
 from .. import pages
 from ..page_pictures import gallery, tiles_of
 from ..pages import Column, Html
-from ..schema import CLASS_NAME, OBJECT, URI
+from ..schema import CLASS_NAME, OBJECT
 
 if TYPE_CHECKING:
     from ..project import Project
@@ -67,9 +67,8 @@ def _limits(checked: pl.DataFrame) -> Html:
 def _section(result: CheckResult, project: Project, name: str, view: View) -> str:
     row = result.df.row(by_predicate=pl.col("measure").eq(name) & pl.col("measure").is_first_distinct(), named=True)
     frame = view.df
-    names = [PurePath(str(uri)).name for uri in frame[URI]]
     why = [_why(r) for r in frame.iter_rows(named=True)]
-    tiles = tiles_of(project, frame, why, boxes=view.level == OBJECT, names=names)
+    tiles = tiles_of(project, frame, why, boxes=view.level == OBJECT)
     return f"<section>\n<h2>{escape(name)}: {escape(row['what'])}</h2>\n{gallery(tiles)}</section>\n"
 
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageFilter
 
 import encord_active_widgets as ea
 from encord_active_widgets.checking import MEASURES, default_limits, read_limits, write_limits
+from encord_active_widgets.checking.measures import THRESHOLDS
 from encord_active_widgets.errors import InputError
 
 PLANTED = {"blurred", "dark", "overexposed", "duplicates", "unreadable", "double_labels", "label_errors", "leakage"}
@@ -269,7 +270,7 @@ def test_the_report_stands_alone_and_shows_the_worst(faulty, tmp_path):
     for name in found.broken:
         assert name in page.text
     for name, view in found._worst.items():
-        assert Path(view.df["uri"][0]).name in page.text, name
+        assert Path(view.df["uri"][0]).name in text, name
     assert page.tags.count("img") >= 12
     assert re.search(r"(RBC|WBC|Platelets) → (RBC|WBC|Platelets)", page.text)
     assert "(duplicate)" in page.text
@@ -300,3 +301,16 @@ def test_names_in_a_report_are_text_not_markup(shared_data, tmp_path):
     assert "a<u>&.jpg" in page.text
     with pytest.raises(InputError, match="is a folder"):
         made.check({"at_most": {"blurred": 0}}).to_html(tmp_path)
+
+
+def test_the_guide_names_every_measure_with_its_shipped_limit_and_every_threshold(repository):
+    guide = (repository / "docs" / "guides" / "check.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", guide, re.MULTILINE))
+    shipped = {
+        m.name: f"at most {m.at_most:g}" if m.at_most is not None else f"at least {m.at_least:g}"
+        for m in MEASURES.values()
+        if m.at_most is not None or m.at_least is not None
+    }
+    assert rows == {name: shipped.get(name, "none") for name in MEASURES}
+    for name, (value, _) in THRESHOLDS.items():
+        assert f"`{name}` {value:g}" in guide

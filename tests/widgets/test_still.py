@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,10 @@ def test_the_picture_holds_the_first_images_as_they_are_sorted(photos: ea.Projec
     w.close()
 
 
-def test_the_map_has_the_colours_of_the_classes(tmp_path: Path) -> None:
+def test_the_map_has_the_explorers_colours_of_the_classes(tmp_path: Path, repository: Path) -> None:
+    source = (repository / "js" / "src" / "views" / "palette.ts").read_text("utf-8")
+    hues = re.findall(r'"#(\w{6})"', next(line for line in source.splitlines() if line.startswith("const LIGHT")))
+    first, second = (tuple(bytes.fromhex(hue)) for hue in hues[:2])
     rng = np.random.default_rng(0)
     n = 300
     table = pl.DataFrame({"path": [f"{i}.jpg" for i in range(n)], "class_name": [["a", "b"][i % 2] for i in range(n)]})
@@ -62,7 +66,7 @@ def test_the_map_has_the_colours_of_the_classes(tmp_path: Path) -> None:
     w = p.explore(color="class_name")
     _, picture = shown(w)
     colours = {c for _, c in picture.convert("RGB").getcolors(1000) or []}
-    assert {(0x4E, 0x79, 0xA7), (0xE8, 0x87, 0x2B)} <= colours
+    assert {first, second} <= colours
     w.close()
 
 
