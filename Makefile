@@ -15,7 +15,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 export CHROMIUM
 PYTEST_ARGS ?=
 
-.PHONY: help setup browser bundle demo test torch lint format types js unit e2e bench fuzz docs readme build clean
+.PHONY: help setup browser bundle demo test torch pythons lint format types js unit e2e bench fuzz docs readme build clean
 
 help:  ## show this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -82,6 +82,15 @@ torch: $(STAMPS)/python  ## tests of the PyTorch adapter, in an environment of t
 	  $(VENV)/torch/bin/python -m pytest -q tests/embeddings/test_torch_embedders.py; \
 	else echo "PyTorch cannot be installed here: the tests of its adapter are left out."; fi
 
+PYTHONS ?= 3.12 3.13
+pythons: $(STAMPS)/python  ## Python tests on the other versions that are named; PYTHONS="3.12 /path/to/python3.13"
+	@for python in $(PYTHONS); do \
+	  place=$(VENV)/other/$$(basename $$python); \
+	  $(BIN)/uv venv --quiet --allow-existing --python $$python $$place; \
+	  $(BIN)/uv pip install --quiet --python $$place/bin/python -e '.[test]'; \
+	  $$place/bin/python -m pytest -q -m "not e2e" $(PYTEST_ARGS); \
+	done
+
 $(STAMPS)/bench: $(STAMPS)/python
 	$(UV) -e '.[bench]'
 	@touch $@
@@ -107,7 +116,7 @@ build: setup  ## source distribution and wheel in dist/
 	rm -rf dist && $(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist && ls -l dist
 
 clean:  ## remove what was built; `make clean all=1` also the environment
-	rm -rf dist build demo encord_active_widgets/static tests/e2e/.shots examples/scenes examples/*.eaw \
+	rm -rf dist build demo encord_active_widgets/static tests/e2e/.shots examples/digits examples/scenes examples/work examples/*.eaw \
 	  .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis js/coverage
 	find encord_active_widgets tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 	$(if $(all),rm -rf $(VENV) js/node_modules)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .diagnosis import doctor
     from .duplicates import Duplicates
     from .errors import EawError
+    from .export.comparison import compare_projects
     from .expressions import contains, has, labelled, rows, tagged, untagged
     from .formats.prediction import Prediction
     from .metrics.registry import metric
@@ -35,6 +36,7 @@ _WHERE = {
     "Prediction": "formats.prediction",
     "Project": "project",
     "View": "view",
+    "compare_projects": "export.comparison",
     "contains": "expressions",
     "doctor": "diagnosis",
     "embedders": "embedders",
@@ -55,6 +57,7 @@ __all__ = [
     "Project",
     "View",
     "__version__",
+    "compare_projects",
     "contains",
     "doctor",
     "embedders",

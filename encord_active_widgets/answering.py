@@ -53,6 +53,9 @@ STALE = "whose label was changed or deleted since"
 DOUBLE = "where a label of the class is already"
 ANSWERED = "answered before (answered=True answers them again)"
 UNSUGGESTED = "without a suggestion"
+_OURS = ~(pl.col("dead") & pl.col("gone"))
+"""What an answer deletes, also where an earlier one did already: only the newest answer is looked at later."""
+UNLIKE = "whose label has a shape of another kind (a polygon, say) than the suggestion (a box)"
 
 
 @dataclass
@@ -74,24 +77,6 @@ class Answered:
     def why(self) -> str:
         """Say what was left, in words; empty where nothing was."""
         return ", ".join(f"{n:,} {why}" for why, n in self.left.items())
-
-
-def decide(
-    queue: Queue, places: Sequence[int] | Places, decision: str, class_name: str | None = None, *, cause: str = "python"
-) -> int:
-    """Answer questions, as one edit; an earlier answer to them is taken back by it. Returns how many were answered.
-
-    See `answer`.
-
-    Raises
-    ------
-    InputError
-        The answer fits none of the questions; nothing is changed then.
-    """
-    found = answer(queue, places, decision, class_name, cause=cause)
-    if found.left and not found.places.size:
-        raise InputError(f"Nothing was answered: {found.why}.", "Look at the label as it is now, and ask again.")
-    return int(found.places.size)
 
 
 def answer(
@@ -129,6 +114,11 @@ def answer(
         queue.check()
         work = _Work(queue, chosen, VERBS[decision], name)
         entries = work.entries()
+        if not entries and work.done.left.keys() == {UNLIKE}:
+            raise InputError(
+                f"Nothing was answered: {work.done.why}.",
+                "Reject it, or have it drawn again: view.to_label_studio(…), view.to_cvat(…).",
+            )
         if entries:
             first, *others = entries
             queue.project._edit(
@@ -227,8 +217,9 @@ class _Work:
         frame = self._leave(told, self._fits(told, kind), STALE)
         deletes = self.code == REMOVED or (self.code == ACCEPTED and kind in (SPURIOUS, DUPLICATE))
         if deletes:
-            alive = frame.filter(~pl.col("dead"))
-            self._part(labels.level, "remove", alive["label"], labels.links(alive))
+            deleted = frame.filter(_OURS)
+            self._part(labels.level, "remove", deleted["label"], labels.links(deleted))
+            self._set_class(labels, deleted.with_columns(pl.col("without").alias("wanted")))
             return frame
         self._part(labels.level, "restore", frame.filter(pl.col("dead") & ~pl.col("gone"))["label"])
         if kind != PLAIN or self.code in (CHANGED, OPEN):
@@ -261,7 +252,8 @@ class _Work:
         """Give labels the class `wanted`, and note which one they had `without` the answer."""
         if labels.level == OBJECT:
             self._classes |= dict(frame.select("row", "wanted").iter_rows())
-        changed = labels.with_answers(frame.filter(pl.col("now").ne_missing(pl.col("wanted"))))
+        other = pl.col("now").ne_missing(pl.col("wanted")) | pl.col("without").ne_missing(pl.col("wanted"))
+        changed = labels.with_answers(frame.filter(other))
         for (name, was), rows in changed.group_by("wanted", "without", maintain_order=True):
             verb, given = ("unlabel", {}) if name is None else ("relabel", {"class_name": name})
             self._part(labels.level, verb, rows["label"], {**given, "was": was, **labels.links(rows)})
@@ -280,6 +272,7 @@ class _Work:
             frame = self._leave(
                 frame, frame.select(there | ~(pl.col("gone") | pl.col("moved") | other)).to_series(), STALE
             )
+            frame = self._leave(frame, frame["made"].is_not_null() | ~suggested.other_kinds(frame), UNLIKE)
             self._move(frame, suggested)
             return frame
         if self.code in (CHANGED, REMOVED):
@@ -290,11 +283,12 @@ class _Work:
         else:  # what was deleted, or moved again, since it was moved stays so
             back = frame.filter(there & ~pl.col("made_on") & ~pl.col("made_dead"))
         self._part(OBJECT, "withdraw", back["made"])
-        if self.code == REMOVED:
-            self._part(OBJECT, "remove", frame.filter(~pl.col("dead"))["label"])
-            return frame
         never = frame.filter(~there)
         again = pl.concat([back.with_columns(pl.col("made_class").alias("without")), never.filter(~pl.col("gone"))])
+        if self.code == REMOVED:
+            self._part(OBJECT, "remove", frame.filter(_OURS)["label"])
+            self._set_class(labels, again.with_columns(pl.col("without").alias("wanted")))
+            return frame
         self._part(OBJECT, "restore", again.filter(pl.col("dead"))["label"])
         self.parts += handed_on(self._level(OBJECT), back["made"].to_list(), back["label"].to_list())
         self._set_class(labels, again.with_columns(self._wanted(again, LOCATION).alias("wanted")))
@@ -307,10 +301,9 @@ class _Work:
         frame = frame.filter(pl.col("made").is_null())
         if frame.is_empty():
             return
-        suggested.same_kinds(frame)
         rows = suggested.rows(frame, frame["given"], of="label")
         level = self._level(OBJECT)
-        self._part(OBJECT, "remove", frame.filter(~pl.col("dead"))["label"])
+        self._part(OBJECT, "remove", frame["label"])
         links = dict(zip(map(str, rows.to_list()), frame["label"].to_list(), strict=True))
         self._part(OBJECT, "add", rows, {"replaces": links})
         removed = suggested.removed(rows)

@@ -72,6 +72,8 @@ class _Found:
 
 def apply_edits(project: Project, file: str | os.PathLike[str]) -> pl.DataFrame:
     """Apply an edits file; see `Project.apply_edits`."""
+    if not isinstance(file, (str, os.PathLike)):
+        raise InputError(f"{file!r:.80} is no file.", 'Give the path of what "Download edits" wrote.')
     edits = _read(project, Path(file).expanduser())
     project._folder.writable()
     with project._lock:

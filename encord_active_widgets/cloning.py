@@ -19,6 +19,7 @@ from .exporting import IMAGE_MODES, file_names, place_images
 from .schema import CHANGE_ID, ITEM_ID, REVISION, URI
 from .store.folder import resolve_address
 from .store.snapshots import PastFolder
+from .store.writing import room_for
 
 if TYPE_CHECKING:
     from .project import Project
@@ -61,7 +62,7 @@ def _made(project: Project, path: str | os.PathLike[str], images: str, write: Ca
         raise unknown("way to place images", images, IMAGE_MODES)
     target = Path(path).expanduser()
     _refuse(project, target)
-    with _beside(target) as home, project._lock:
+    with room_for(f'the clone "{target}"'), _beside(target) as home, project._lock:
         project._snapshot()
         write(home)
         made = type(project)(home)

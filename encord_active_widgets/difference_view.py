@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from .schema import (
     CLASS_BEFORE,
     CLASS_NAME,
     CLASSIFICATION,
+    CONTENT_HASH,
     ITEM,
     ITEM_ID,
     LABEL_ID,
@@ -38,22 +39,30 @@ _TEXT_OF = {"noted": "note", "reviewed": "review"}
 _ON_IMAGES = {"added": "label added", "removed": "label removed"}
 """What an image is called whose labels came or went, and that did not itself."""
 _SEPARATOR = "; "
+_REMEASURED = "remeasured"
+_MOST_METRICS = 3
+"""Metrics whose earlier values are shown beside the present ones: those that changed most. More crowd the page."""
 
 
-def difference_view(d: Difference, level: str) -> View:
+def difference_view(d: Difference, level: str, metric: str | None = None) -> View:
     """Return the rows that changed, removed ones included; see `Difference.view`."""
     if level not in (ITEM, *LABEL_LEVELS):
         raise unknown("level", level, (ITEM, *LABEL_LEVELS))
+    drifted = _drifted(d, level, metric)
     old, new = d._levels[level].old, d._levels[level].new
     # Rows are never renumbered, so the state that knows more of them can show those of both.
     base, known = (d.before, old) if old.n > new.n else (d.after, new)
-    told = _told_of_images(d) if level == ITEM else _told_of_labels(d, level)
+    parts = _told_of_images(d) if level == ITEM else _told_of_labels(d, level)
+    told = _joined([*parts, _remeasured(d, level, drifted, metric)])
     shown = known.frame.select(ORDINAL, pl.col(known.key).alias("id")).join(
         told, on="id", how="left", maintain_order="left"
     )
     if level == ITEM and CLASS_NAME in old.frame.columns:
         was = old.frame.select(pl.col(ITEM_ID).alias("id"), pl.col(CLASS_NAME).alias(CLASS_BEFORE))
         shown = shown.join(was, on="id", how="left", maintain_order="left")
+    for name in drifted:
+        values = old.frame.select(pl.col(old.key).alias("id"), pl.col(name).cast(pl.Float32).alias(f"{name}_before"))
+        shown = shown.join(values, on="id", how="left", maintain_order="left")
     of = base._folder
     folder = PastFolder(base.path, of.of) if isinstance(of, PastFolder) else ProjectFolder(base.path)
     folder.shown = {(level, _FAMILY): shown.drop("id")}
@@ -67,7 +76,53 @@ def difference_view(d: Difference, level: str) -> View:
     return views[level].filter(pl.col(CHANGE).is_not_null())
 
 
-def _told_of_images(d: Difference) -> pl.DataFrame:
+def _drifted(d: Difference, level: str, metric: str | None) -> list[str]:
+    """Return the metrics of a level whose values of the same rows changed, the largest changes first.
+
+    A change is measured in standard deviations that the metric had, so that metrics of any unit can be compared.
+    """
+    s = d._levels[level]
+    names = [m for m in dict.fromkeys([*s.old.metrics, *s.new.metrics]) if _is_number(s, m)]
+    if metric is not None and metric not in names:
+        raise unknown(f"metric of {level}s", metric, names)
+    changes: dict[str, float] = {}
+    for name in (n for n in names if n in s.old.frame.columns and n in s.new.frame.columns):
+        rows = np.flatnonzero(s.differs(name))
+        if rows.size:
+            by = (s.after(name, rows).cast(pl.Float64) - s.before(name, rows).cast(pl.Float64)).abs().fill_nan(None)
+            spread = s.old.frame[name].cast(pl.Float64).fill_nan(None).std()
+            changes[name] = float(by.sum()) / (spread if isinstance(spread, float) and spread > 0 else 1.0)
+    first = [metric] if metric in changes else []
+    return [n for n in dict.fromkeys([*first, *sorted(changes, key=lambda n: -changes[n])]) if n][:_MOST_METRICS]
+
+
+def _is_number(s: Any, name: str) -> bool:
+    types = [f.frame.schema[name] for f in (s.old, s.new) if name in f.frame.columns]
+    return all(t.is_numeric() or t == pl.Boolean for t in types)
+
+
+def _remeasured(d: Difference, level: str, drifted: list[str], metric: str | None) -> pl.DataFrame:
+    """Say of rows how a metric was and is: of all where it is named, else of images with another content."""
+    s = d._levels[level]
+    frames = [pl.DataFrame(schema={"id": pl.String, CHANGE: pl.String, BEFORE: pl.String, AFTER: pl.String})]
+    other = s.differs(CONTENT_HASH) if level == ITEM else np.zeros(s.was.size, np.bool_)
+    for name in [metric] if metric is not None else drifted:
+        rows = np.flatnonzero(s.differs(name) if metric is not None else s.differs(name) & other)
+        said = [
+            pl.when(pl.col(side).is_not_null()).then(pl.format(f"{name} {{}}", pl.col(side).round_sig_figs(3)))
+            for side in ("was", "is")
+        ]
+        values = pl.DataFrame({
+            "id": s.either(s.old.key, rows),
+            "was": s.before(name, rows).cast(pl.Float64),
+            "is": s.after(name, rows).cast(pl.Float64),
+        })  # fmt: skip
+        word = pl.when(pl.Series(other[rows])).then(pl.lit(None, pl.String)).otherwise(pl.lit(_REMEASURED))
+        frames.append(values.select("id", word.alias(CHANGE), said[0].alias(BEFORE), said[1].alias(AFTER)))
+    return pl.concat(frames)
+
+
+def _told_of_images(d: Difference) -> list[pl.DataFrame]:
     """Say of each image that changed, or that carries what changed, how it was and is: `id`, three texts."""
     items = d.items.select(
         pl.col(ITEM_ID).alias("id"),
@@ -81,10 +136,10 @@ def _told_of_images(d: Difference) -> pl.DataFrame:
     labels = d.labels.filter(~pl.col(ITEM_ID).is_in(alone))
     words = labels.select(pl.col(ITEM_ID).alias("id"), pl.col(CHANGE).replace(_ON_IMAGES))
     edits = [_edited(getattr(d, part), word, pl.col(ITEM_ID), alone) for word, part in _EDITS]
-    return _joined([items, _counted(labels), words, *edits])
+    return [items, _counted(labels), words, *edits]
 
 
-def _told_of_labels(d: Difference, level: str) -> pl.DataFrame:
+def _told_of_labels(d: Difference, level: str) -> list[pl.DataFrame]:
     mine = pl.col("level") == level
     labels = d.labels.filter(mine).select(
         pl.col(LABEL_ID).alias("id"),
@@ -94,7 +149,7 @@ def _told_of_labels(d: Difference, level: str) -> pl.DataFrame:
     )
     alone = labels.filter(pl.col(CHANGE).is_in(["added", "removed"]))["id"].implode()
     edits = [_edited(getattr(d, part).filter(mine), word, pl.col("id"), alone) for word, part in _EDITS]
-    return _joined([labels, *edits])
+    return [labels, *edits]
 
 
 def _counted(labels: pl.DataFrame) -> pl.DataFrame:

@@ -259,17 +259,21 @@ class Difference:
         have = self.after.items.df.select(ITEM_ID).filter(pl.col(ITEM_ID).is_in(ids.implode()))
         return self.after.items.by_ids(have[ITEM_ID])
 
-    def view(self, level: str = ITEM) -> View:
+    def view(self, level: str = ITEM, *, metric: str | None = None) -> View:
         """Return the rows that changed as a view: added, changed and also removed ones.
 
         It has the columns `change` (for an image also what happened to its labels), `before` and `after`: the
         classes, tags, notes and answers that differ, and "not there" on the side where there was no such row.
+        Metrics whose values of the same rows changed (three at most, the largest changes first) have a column
+        `<metric>_before` beside their own.
         All verbs of views work on it. What is tagged on a removed row shows when its removal is undone.
 
         Parameters
         ----------
         level : str
             "item", "object" or "classification".
+        metric : str, optional
+            Bring also every row that has another value of this metric than before.
 
         Returns
         -------
@@ -278,7 +282,7 @@ class Difference:
         Raises
         ------
         UnknownNameError
-            There is no such level.
+            There is no such level or metric.
 
         Examples
         --------
@@ -287,15 +291,17 @@ class Difference:
         """
         from .difference_view import difference_view
 
-        return difference_view(self, level)
+        return difference_view(self, level, metric)
 
-    def explore(self, level: str = ITEM, **options: Any) -> Explorer:
+    def explore(self, level: str = ITEM, *, metric: str | None = None, **options: Any) -> Explorer:
         """Open an explorer on what changed, removed rows included, with how it was `before` and is `after`.
 
         Parameters
         ----------
         level : str
             "item", "object" (crops) or "classification".
+        metric : str, optional
+            As for `view`.
         **options
             As for `Project.explore`.
 
@@ -304,7 +310,7 @@ class Difference:
         Explorer
             The last line of the cell shows it.
         """
-        return self.view(level).explore(**{"color": CHANGE, **options})
+        return self.view(level, metric=metric).explore(**{"color": CHANGE, **options})
 
     def __repr__(self) -> str:
         head = f"{self._project.name}: from {self.names[0]!r} to {self.names[1]!r}"

@@ -68,7 +68,10 @@ class Duplicates:
         from .metrics.duplicate_pairs import DISTANCE_THRESHOLD
 
         self._project = project
-        self.threshold = DISTANCE_THRESHOLD if threshold is None else float(threshold)
+        try:
+            self.threshold = DISTANCE_THRESHOLD if threshold is None else float(threshold)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"threshold={threshold!r:.80} is no distance.", "Give one from 0 to 2.") from error
         if not 0 <= self.threshold <= _LARGEST_COSINE_DISTANCE:
             raise InputError(f"The threshold {threshold} is no cosine distance.", "Give a number from 0 to 2.")
         if view is not None and view.level != ITEM:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .errors import InputError, unknown
+from .errors import InputError, known_name, whole_number
 from .levels import Level
 from .schema import CHANGE_ID, CLASSIFICATION, ITEM, LABEL, PREDICTION, prediction_level, run_of
 from .state import REMOVED_RUN, Snapshot, StateReader
@@ -48,7 +48,12 @@ class EditVerbs:
         Parameters
         ----------
         n : int
-            How many.
+            How many; all, where there are fewer.
+
+        Raises
+        ------
+        InputError
+            `n` is negative, or no whole number.
 
         Examples
         --------
@@ -62,12 +67,17 @@ class EditVerbs:
         Parameters
         ----------
         n : int
-            How many.
+            How many; all, where there are fewer.
 
         Returns
         -------
         list of str
             What was brought back, in words.
+
+        Raises
+        ------
+        InputError
+            `n` is negative, or no whole number.
         """
         return self._step(n, "python", redo=True)
 
@@ -214,9 +224,7 @@ class EditVerbs:
         self._edit(ITEM, "color_tag", payload={"name": name, "color": color}, code=f"p.color_tag({name!r}, {color!r})")
 
     def _known_tag(self, name: str, level: str = ITEM) -> None:
-        names = self._level(level).tag_names
-        if name not in names:
-            raise unknown("tag", name, names)
+        known_name("tag", name, self._level(level).tag_names)
 
     @staticmethod
     def _valid_tag(name: str) -> str:
@@ -228,10 +236,10 @@ class EditVerbs:
         """Tag and untag the rows of a view as one edit."""
         added = [_tag_name(n) for n in add]
         known = set(self._level(view.level).tag_names)
+        if cause == "python":
+            for name in remove:
+                known_name("tag", name, known)
         removed = [n for n in remove if n in known]
-        if cause == "python" and len(removed) < len(remove):
-            missing = next(n for n in remove if n not in known)
-            raise unknown("tag", missing, known)
         rows = view.rows
         if rows.size == 0 or not (added or removed):
             return None
@@ -303,6 +311,7 @@ class EditVerbs:
         return edit
 
     def _step(self, n: int, cause: str, *, redo: bool) -> list[str]:
+        n = whole_number("n", n)
         self._folder.writable()
         with self._lock:
             self._snapshot()

@@ -34,6 +34,8 @@ FLUSH_ROWS = 4096
 
 _STAGE = "embed"
 _BYTES_A_NUMBER = 4
+_MOST_BYTES = 2**31
+"""Of the pixels of one batch."""
 
 
 def embed(
@@ -57,7 +59,15 @@ def embed(
     bound = Bound.of(embedder, size, fit)
     wanted = batch_size if batch_size is not None else getattr(embedder, "batch_size", None) or BATCHIMAGES
     if isinstance(wanted, bool) or not isinstance(wanted, (int, np.integer)) or wanted < 1:
-        raise InputError(f"batch_size={wanted!r} is no number of images.", "Give 1 or more.")
+        raise InputError(f"batch_size={wanted!r:.80} is no number of images.", "Give 1 or more.")
+    if (
+        bound.size is not None
+        and (needed := min(int(wanted), len(view)) * bound.size[0] * bound.size[1] * 3) > _MOST_BYTES
+    ):
+        raise InputError(
+            f"A batch of {wanted:,} images of {bound.size[0]:,} × {bound.size[1]:,} px takes {needed / 2**30:,.1f} GB.",
+            "Give a smaller batch_size or size.",
+        )
 
     def work(job: Job) -> None:
         if view.level == ITEM:
@@ -278,7 +288,8 @@ def _works(project: Project, level: Level, rows: NDArray[np.uint32], hashes: pl.
 
 def _described(record: dict[str, Any]) -> str:
     size = "×".join(map(str, record["size"])) if record.get("size") else "their own size"
-    return f'"{record.get("name")}" ({record.get("kind")}, images of {size}, fit {record.get("fit")})'
+    code = f", code and values {record['code']}" if "code" in record else ""
+    return f'"{record.get("name")}" ({record.get("kind")}, images of {size}, fit {record.get("fit")}{code})'
 
 
 def _noun(level: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import operator
+from collections.abc import Collection, Iterable
+from typing import Any
 
 _MOST_NAMES_SHOWN = 12
 
@@ -37,6 +39,10 @@ class ProjectError(EawError):
     """A project folder that is missing, damaged, busy or made by a newer version."""
 
 
+class DiskFullError(ProjectError, OSError):
+    """No room for what was to be written; what was there before is as it was."""
+
+
 class UnknownNameError(EawError, KeyError):
     """A column, metric, tag, embedding or run that does not exist."""
 
@@ -56,6 +62,23 @@ class EmptyFolderError(InputError, FileNotFoundError):
     """A folder, file or pattern that does not exist or holds no image."""
 
 
+def whole_number(name: str, value: Any, *, least: int = 0) -> int:
+    """Check an argument that counts something.
+
+    >>> whole_number("n", 3)
+    3
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise InputError(
+            f"{name}={value!r:.80} is no number that can be used here.", f"Give a whole one, {least} or more."
+        )
+    return number
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return a remedy that offers the names nearest to `name`.
 
@@ -73,6 +96,20 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"Known: {shown}{f' and {more} more' if more > 0 else ''}."
 
 
-def unknown(kind: str, name: str, names: Iterable[str]) -> UnknownNameError:
+def unknown(kind: str, name: Any, names: Iterable[str]) -> UnknownNameError:
     """Build the error for a name that does not exist, with the nearest ones."""
-    return UnknownNameError(f'There is no {kind} "{name}".', nearest(name, names))
+    text = name if isinstance(name, str) else f"{name!r:.80}"
+    return UnknownNameError(f'There is no {kind} "{text}".', nearest(text, names))
+
+
+def known_name(kind: str, name: Any, names: Collection[str]) -> str:
+    """Return a name that exists; whatever else is given is an unknown one.
+
+    Raises
+    ------
+    UnknownNameError
+        The nearest names are offered.
+    """
+    if not isinstance(name, str) or name not in names:
+        raise unknown(kind, name, names)
+    return name

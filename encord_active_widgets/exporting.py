@@ -31,6 +31,7 @@ from .schema import (
     run_of,
 )  # fmt: skip
 from .store.folder import resolve_address
+from .store.writing import Writing
 
 if TYPE_CHECKING:
     from .project import Project
@@ -82,6 +83,8 @@ def export(
         An unknown way to place images, a folder that holds something else, objects without a class, or predictions.
     ProjectError
         With `verify`, what was written differs from what is here.
+    DiskFullError
+        There is no room: what was written is taken away again.
     """
     if images not in IMAGE_MODES:
         raise unknown("way to place images", images, IMAGE_MODES)
@@ -100,26 +103,15 @@ def export(
     if kind == "lists":
         return _lists(project, items, target)
     refuse_without_class(labels)
-    target.parent.mkdir(parents=True, exist_ok=True)
     items = _placed(project, items, kind)
-    if kind == "coco":
-        from .formats.coco_writer import write_coco
-
-        if images != "reference":
-            place_images(project, items, target.parent / "images", images)
-        notes = write_coco(items, labels, target, list(project._folder.headers()), name=project.name)
-    elif kind == "voc":
-        from .formats.voc_writer import write_voc
-
-        _nothing_else(
-            target, "Annotations", {f"{PurePath(n).with_suffix('.xml')}" for n in items["file_name"]}, strict=False
-        )
-        if images != "reference":
-            place_images(project, items, target / "JPEGImages", images)
-        notes = list(write_voc(items, labels, target).notes)
-    else:
-        notes, left_out = _yolo(project, items, labels, target, images, task)
-        labels = labels.filter(~pl.col(LABEL_ID).is_in(left_out))
+    with Writing(f'"{target}"') as writing:
+        if kind == "coco":
+            notes = _coco(project, items, labels, target, images, writing)
+        elif kind == "voc":
+            notes = _voc(project, items, labels, target, images, writing)
+        else:
+            notes, left_out = _yolo(project, items, labels, target, images, task, writing)
+            labels = labels.filter(~pl.col(LABEL_ID).is_in(left_out))
     if kind == "coco" and images == "reference" and items[URI].str.contains("#pts=", literal=True).any():
         notes.append('frames of videos are no files: images="copy" writes them')
     if verify:
@@ -219,13 +211,16 @@ def _listed(header: dict[str, Any]) -> list[Any]:
     return folders if isinstance(folders, list) else []
 
 
-def place_images(project: Project, items: pl.DataFrame, folder: Path, mode: str) -> None:
+def place_images(
+    project: Project, items: pl.DataFrame, folder: Path, mode: str, writing: Writing | None = None
+) -> None:
     """Copy or link images into a folder, under their names; nothing that exists is overwritten with other content."""
+    writing = writing or Writing(f'"{folder}"')
     for uri, name in items.select(URI, "file_name").iter_rows():
         target = folder / name
         if target.exists() or target.is_symlink():
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
+        writing.new(target)
         address = resolve_address(uri, project._bases)
         if "#pts=" in uri or "://" in uri:
             _write_bytes(address, target)
@@ -250,8 +245,36 @@ def _write_bytes(address: str, target: Path) -> None:
         target.write_bytes(data)
 
 
+def _coco(
+    project: Project, items: pl.DataFrame, labels: pl.DataFrame, target: Path, images: str, writing: Writing
+) -> list[str]:
+    from .formats.coco_writer import write_coco
+
+    if images != "reference":
+        place_images(project, items, target.parent / "images", images, writing)
+    return write_coco(items, labels, target, list(project._folder.headers()), name=project.name, writing=writing)
+
+
+def _voc(
+    project: Project, items: pl.DataFrame, labels: pl.DataFrame, target: Path, images: str, writing: Writing
+) -> list[str]:
+    from .formats.voc_writer import write_voc
+
+    names = {f"{PurePath(n).with_suffix('.xml')}" for n in items["file_name"]}
+    _nothing_else(target, "Annotations", names, strict=False)
+    if images != "reference":
+        place_images(project, items, target / "JPEGImages", images, writing)
+    return list(write_voc(items, labels, target, writing=writing).notes)
+
+
 def _yolo(
-    project: Project, items: pl.DataFrame, labels: pl.DataFrame, target: Path, images: str, task: str | None
+    project: Project,
+    items: pl.DataFrame,
+    labels: pl.DataFrame,
+    target: Path,
+    images: str,
+    task: str | None,
+    writing: Writing,
 ) -> tuple[list[str], list[str]]:
     """Write YOLO; return notes, and the ids of labels that are left out."""
     from .formats.yolo_writer import write_yolo
@@ -273,9 +296,10 @@ def _yolo(
         task=task or header.get("task"),
         kpt_shape=header.get("kpt_shape"),
         extra=header.get("extra"),
+        writing=writing,
     )
     for (split,), part in items.group_by("split"):
-        place_images(project, part, target / "images" / str(split), "copy" if images == "copy" else "link")
+        place_images(project, part, target / "images" / str(split), "copy" if images == "copy" else "link", writing)
     notes = list(result.notes)
     if objects.height < labels.height:
         notes.append(f"{labels.height - objects.height:,} classes of whole images are not written")
@@ -304,25 +328,23 @@ def _nothing_else(target: Path, name: str, expected: set[str], *, strict: bool =
 
 def _lists(project: Project, items: pl.DataFrame, target: Path) -> Exported:
     """Write the addresses of each split as a text file."""
-    target.mkdir(parents=True, exist_ok=True)
     split = pl.col(SPLIT).fill_null(_NO_SPLIT) if SPLIT in items.columns else pl.lit(_NO_SPLIT)
-    for (name,), part in items.group_by(split.alias(SPLIT), maintain_order=True):
-        lines = [resolve_address(uri, project._bases) for uri in part[URI]]
-        (target / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    with Writing(f'"{target}"') as writing:
+        for (name,), part in items.group_by(split.alias(SPLIT), maintain_order=True):
+            lines = [resolve_address(uri, project._bases) for uri in part[URI]]
+            writing.text(target / f"{name}.txt", "".join(f"{line}\n" for line in lines))
     return Exported(target, items.height, 0)
 
 
 def _table(view: View, kind: str, target: Path, *, verify: bool) -> Exported:
-    target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir():
         raise InputError(f'"{target}" is a folder.', f'Give a file, such as "{target / "rows"}.{kind}".')
     frame = view.df
-    temporary = target.with_name(f".{target.name}.tmp")
-    if kind == "parquet":
-        frame.write_parquet(temporary)
-    else:
-        flat(frame).write_csv(temporary)
-    temporary.replace(target)
+    with Writing(f'"{target}"') as writing, writing.file(target) as temporary:
+        if kind == "parquet":
+            frame.write_parquet(temporary)
+        else:
+            flat(frame).write_csv(temporary)
     if verify:
         same = pl.read_parquet(target).equals(frame) if kind == "parquet" else _same_csv(target, flat(frame))
         if not same:

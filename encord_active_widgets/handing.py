@@ -15,6 +15,7 @@ from .errors import InputError, unknown
 from .exporting import IMAGE_MODES, Exported, contents, file_names, place_images, refuse_without_class
 from .schema import CHANGE_ID, CLASSIFICATION, GEOMETRY, ITEM_ID, LABELS, OBJECT, URI, run_of
 from .store.folder import resolve_address
+from .store.writing import Writing
 
 if TYPE_CHECKING:
     from .formats.encord import Sent
@@ -46,8 +47,6 @@ def to_label_studio(
     items, labels, runs = _handed(view, predictions)
     named = items.with_columns(pl.Series("file_name", _names(project, items), dtype=pl.String))
     notes: list[str] = []
-    if images != "reference":
-        place_images(project, named, target.parent / _IMAGES, images)
     base = Path(root).expanduser().resolve() if root is not None else Path(target.anchor or "/")
     addresses = {}
     for item_id, uri, name in named.select(ITEM_ID, URI, "file_name").iter_rows():
@@ -56,9 +55,13 @@ def to_label_studio(
     if images == "reference" and items[URI].str.contains("#pts=", literal=True).any():
         notes.append('frames of videos are no files: images="copy" writes them')
     classes = (class_list(project, OBJECT), class_list(project, CLASSIFICATION))
-    written = write_label_studio(
-        items, labels, target, project=mark_of(project), addresses=addresses, runs=runs, classes=classes
-    )
+    with Writing(f'"{target}"') as writing:
+        if images != "reference":
+            place_images(project, named, target.parent / _IMAGES, images, writing)
+        written = write_label_studio(
+            items, labels, target, project=mark_of(project), moment=_moment(project), addresses=addresses, runs=runs,
+            classes=classes, writing=writing,
+        )  # fmt: skip
     return _done(project, "label_studio", items, labels, written, notes, verify=verify)
 
 
@@ -76,10 +79,14 @@ def to_cvat(
     project, target = view.project, _target(path, ".xml", images)
     items, labels, runs = _handed(view, predictions)
     items = items.with_columns(pl.Series("file_name", _names(project, items), dtype=pl.String))
-    if images != "reference":
-        place_images(project, items, target.parent / _IMAGES, images)
     classes = [*class_list(project, OBJECT), *class_list(project, CLASSIFICATION)]
-    written = write_cvat(items, labels, target, name=project.name, project=mark_of(project), classes=classes, runs=runs)
+    with Writing(f'"{target}"') as writing:
+        if images != "reference":
+            place_images(project, items, target.parent / _IMAGES, images, writing)
+        written = write_cvat(
+            items, labels, target, name=project.name, project=mark_of(project), moment=_moment(project),
+            classes=classes, runs=runs, writing=writing,
+        )  # fmt: skip
     return _done(project, "cvat", items, labels, written, [], verify=verify)
 
 
@@ -114,6 +121,12 @@ def mark_of(project: Project) -> str:
     return str(project._folder.changes.read()[CHANGE_ID][0])[:_MARK_HEX]
 
 
+def _moment(project: Project) -> int:
+    """Return the place of the last edit in the log."""
+    edits = project._reader.log.edits
+    return edits[-1].seq if edits else 0
+
+
 def _target(path: str | os.PathLike[str], suffix: str, images: str) -> Path:
     if images not in IMAGE_MODES:
         raise unknown("way to place images", images, IMAGE_MODES)
@@ -122,7 +135,6 @@ def _target(path: str | os.PathLike[str], suffix: str, images: str) -> Path:
         raise InputError(
             f'"{target}" is no name of a {suffix} file.', f'Give a file, such as "{target / "labels"}{suffix}".'
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
     return target.resolve()
 
 

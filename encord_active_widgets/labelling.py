@@ -60,6 +60,9 @@ def add_labels(project: Project, source: Source, *, code: str, delete_gone: bool
         ]
         labels, misfits = _fitting(source.labels, owners, items.alive_frame())
         faults += misfits
+        if misfits and schema.LABEL_ID in labels.columns:
+            unread = set(source.labels[schema.LABEL_ID].drop_nulls()) - set(labels[schema.LABEL_ID])
+            source.card["damaged"] = [*source.card.get("damaged", []), *sorted(unread)]
         if source.card.get("format") in RETURNING:
             source.labels, source.faults = labels, faults
             return _take_back(project, source, owners, code=code, delete_gone=delete_gone)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import polars as pl
 
 from . import schema
-from .errors import InputError, ProjectError
+from .errors import DiskFullError, EmptyFolderError, InputError, ProjectError
 from .formats.coco import read_coco
 from .formats.folder import read_folder
 from .formats.frame import read_frame
@@ -21,6 +21,7 @@ from .formats.source import Source, existing
 from .schema import ITEM
 from .state import Snapshot, StateReader
 from .store.folder import SUFFIX, ProjectFolder
+from .store.writing import room_for
 
 log = logging.getLogger("encord_active_widgets")
 
@@ -378,21 +379,16 @@ class Making:
         home = Path(path).expanduser() if path is not None else Path(f"{title}{SUFFIX}")
         folder = ProjectFolder(home)
         existed, empty_place = folder.is_project(), not home.exists()
-        if not existed:
-            folder.create(title, {**source.card, "labels": source.digest(), **_bases_card(home)})
-        project = cls(home)
-        old = project._card.get("source", {})
-        if not _same_source(old, source.card):
-            raise ProjectError(
-                f'"{home}" already holds a project made from {old.get("images") or old.get("format")}.',
-                f'Open it with ea.open("{home}"), add to it with p.add_images(…) or p.add_labels(…), '
-                "or give another path=….",
-            )
         try:
-            done = project._ingest(source, read=read, strict=strict, code=code)
-        except InputError:
+            with room_for(f'the project "{home}"'):
+                if not existed:
+                    folder.create(title, {**source.card, "labels": source.digest(), **_bases_card(home)})
+                project = cls(home)
+                _refuse_another(project._card.get("source", {}), source.card, home)
+                done = project._ingest(source, read=read, strict=strict, code=code)
+        except (InputError, DiskFullError):
             if empty_place:
-                shutil.rmtree(home)  # nothing is in it yet, and nothing half-made stays
+                shutil.rmtree(home, ignore_errors=True)  # nothing is in it yet, and nothing half-made stays
             raise
         if existed:
             _tell_other_labels(project, source)
@@ -441,6 +437,9 @@ class Making:
         back and `p.changes()` lists), what was drawn besides is added. What annotators took away stays, and is
         listed in `p.problems`, unless `delete_gone`.
 
+        What was changed here since it was handed out stays so: only what annotators changed is taken over, and what
+        both changed in different ways is listed in `p.problems` and stays as it is here.
+
         Parameters
         ----------
         labels : path, data frame or callable
@@ -454,7 +453,8 @@ class Making:
         strict : bool
             Raise where something would be skipped and listed in `problems`.
         delete_gone : bool
-            Delete labels that were handed out to Label Studio and that annotators took away, as an edit.
+            Delete labels that were handed out to Label Studio and that annotators took away, as an edit; not those
+            that were changed here since, or may be among what cannot be read in the file.
 
         Returns
         -------
@@ -484,8 +484,53 @@ class Making:
         -------
         Ingested
             How many are new, changed and renamed.
+
+        Raises
+        ------
+        EmptyFolderError
+            The source is not there any more; `relocate` says where it is now.
         """
-        return self._ingest(self._reread(self._card.get("source", {})), code="p.refresh()")
+        try:
+            source = self._reread(self._card.get("source", {}))
+        except EmptyFolderError as error:
+            remedy = f"{error.remedy} If the images lie elsewhere now: p.relocate(FOLDER)."
+            raise EmptyFolderError(error.message, remedy.strip()) from error
+        return self._ingest(source, code="p.refresh()")
+
+    def relocate(self, images: PathLike, *, was: PathLike | None = None) -> Ingested:
+        """Say where the images lie now: a drive mounted elsewhere, a folder renamed, another machine.
+
+        Only addresses change: ids, tags, labels, metrics, embeddings and history stay, and nothing is computed
+        again. No image is read; a file counts as the same where its name below the folder and its size are. What is
+        not at the new place keeps its old address, and is listed in `problems` if it is not there either. Called the
+        other way round it goes back.
+
+        Parameters
+        ----------
+        images : path or remote address
+            The folder that holds the images now.
+        was : path, optional
+            The beginning of the old addresses that it replaces; by default the folder that the project was made
+            from, or the one that all images lie in.
+
+        Returns
+        -------
+        Ingested
+            How many images have a new address (`renamed`), and how many are listed in `problems` (`faults`).
+
+        Raises
+        ------
+        InputError
+            The folder is not there or holds none of the images, or none lies below `was`; nothing is changed then.
+
+        Examples
+        --------
+        >>> p.relocate("/content/drive/MyDrive/photos")        # doctest: +SKIP
+        >>> p.relocate("gs://bucket/photos", was="/mnt/data")  # doctest: +SKIP
+        """
+        from .relocating import relocate
+
+        return relocate(cast("Project", self), images, was)
 
     def _reread(self, card: dict[str, Any]) -> Source:
         kind = card.get("format")
@@ -546,9 +591,21 @@ def _bases_card(home: Path) -> dict[str, str]:
     return {"base": str(here), "base_relative": relative}
 
 
-def _same_source(old: dict[str, Any], new: dict[str, Any]) -> bool:
+def _refuse_another(old: dict[str, Any], new: dict[str, Any], home: Path) -> None:
+    """Refuse to read a source into a project that was made from another one.
+
+    Raises
+    ------
+    ProjectError
+        What the project was made from.
+    """
     keys = ("format", "images", "annotations")
-    return all(_place(old.get(k)) == _place(new.get(k)) for k in keys)
+    if any(_place(old.get(k)) != _place(new.get(k)) for k in keys):
+        raise ProjectError(
+            f'"{home}" already holds a project made from {old.get("images") or old.get("format")}.',
+            f'Open it with ea.open("{home}"), add to it with p.add_images(…) or p.add_labels(…), '
+            "p.relocate(…) if its images lie elsewhere now, or give another path=….",
+        )
 
 
 def _place(value: Any) -> Any:

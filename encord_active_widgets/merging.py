@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -17,7 +18,8 @@ from .errors import InputError
 from .ingest import commit
 from .schema import CHANGE_ID, CLASS_NAME, ITEM, ITEM_ID, LABEL_ID, LABEL_LEVELS, ORDINAL, REVISION, URI, run_of
 from .store.between import Part, parts_between
-from .store.fold import Edit, Folded, fold, parse_payload
+from .store.edits import new_id
+from .store.fold import TOOK, Edit, Folded, fold, left_out, parse_payload
 from .store.folder import resolve_address
 from .store.threeway import CLASS, Conflict, settle
 from .store.translate import Map, translate
@@ -37,11 +39,14 @@ _CONTENT = [c for c in schema.LABELS.columns if c not in (LABEL_ID, ORDINAL, CHA
 def merge(project: Project, other: Project | str | os.PathLike[str]) -> pl.DataFrame:
     """Take over the edits of a clone; see `Project.merge`."""
     theirs = type(project).open(other) if isinstance(other, (str, os.PathLike)) else other
+    if not isinstance(theirs, type(project)):
+        raise InputError(f"A {type(other).__name__} is no project.", "Give a project, or the path of its folder.")
     _refuse(project, theirs)
     project._folder.writable()
     with theirs._lock:
         theirs._snapshot()
         entries = theirs._reader.log.frame()
+        hidden = left_out(theirs._reader.log.edits) | _own(theirs._reader.log.edits)
         with project._lock, project._folder.lock():
             project._snapshot()
             labels = _labels(theirs)
@@ -49,6 +54,7 @@ def merge(project: Project, other: Project | str | os.PathLike[str]) -> pl.DataF
             if _bring(project, theirs, pairs):
                 project._snapshot()
                 pairs = _paired(labels, _labels(project))
+            entries = entries.filter(~pl.col("edit_id").is_in(pl.Series(list(hidden), dtype=pl.String).implode()))
             return _join(project, translate(entries, _maps(project, theirs, pairs)))
 
 
@@ -67,9 +73,13 @@ def _refuse(project: Project, theirs: Project) -> None:
 
 
 def _join(project: Project, entries: pl.DataFrame) -> pl.DataFrame:
-    """Append the entries that are new, and one that settles what they contradict; return the conflicts."""
+    """Append the entries that are new, and one that settles what they contradict; return the conflicts.
+
+    A last entry says which these are, so that one undo takes the merge back. It is this project's own.
+    """
     log = project._reader.log
-    ours = list(log.edits)
+    out = left_out(log.edits) | _own(log.edits)
+    ours = [e for e in log.edits if e.edit_id not in out]
     known = {e.edit_id for e in ours}
     fresh = entries.filter(~pl.col("edit_id").is_in(pl.Series(list(known), dtype=pl.String).implode()))
     if fresh.is_empty():
@@ -84,9 +94,27 @@ def _join(project: Project, entries: pl.DataFrame) -> pl.DataFrame:
     rows = fresh
     if parts or conflicts:
         rows = pl.concat([fresh, _settling(union, parts, len(conflicts), entries)])
-    log.take(rows)
+    stored = pl.Series([e.edit_id for e in log.edits], dtype=pl.String)  # some may be of a merge that was undone
+    last = max(int(rows["seq"].max() or 0), *(e.seq for e in log.edits), 0)  # type: ignore[arg-type]
+    took = _took(rows["edit_id"].to_list(), fresh.height, last + 1)
+    log.take(pl.concat([rows.filter(~pl.col("edit_id").is_in(stored.implode())), took]))
     project._reader.publish()
     return _table(project, conflicts)
+
+
+def _own(edits: Sequence[Edit]) -> set[str]:
+    """Return the ids of the entries that tell what was merged into one project, which no other is told."""
+    merges = {e.edit_id for e in edits if e.kind == TOOK}
+    return merges | {e.edit_id for e in edits if e.undoes in merges}
+
+
+def _took(ids: list[str], n: int, seq: int) -> pl.DataFrame:
+    now = dt.datetime.now(dt.UTC)
+    row = {
+        "edit_id": new_id(now), "seq": seq, "at": now, "level": ITEM, "kind": TOOK, "encoding": "ids", "rows": b"",
+        "n": 0, "payload": json.dumps({"edits": ids, "n": n}), "undoes": None, "cause": _CAUSE, "code": _CODE,
+    }  # fmt: skip
+    return pl.DataFrame([row], schema=dict(schema.EDITS.columns), orient="row")
 
 
 def merged_state(

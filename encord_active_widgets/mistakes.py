@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .errors import InputError, unknown
+from .errors import InputError, known_name
 from .formats.source import Fault
 from .reviewing import answered_classes
 from .runs import CLASSIFYING, write_problems
@@ -40,6 +40,7 @@ log = logging.getLogger("encord_active_widgets")
 
 KIND = "class"
 _MOST_NAMED = 5
+_LEAST_SHOWN = 0.005
 _WEIGHTY = ", which weighs most: near ones and those of rare classes count more"
 
 
@@ -49,8 +50,8 @@ def label_errors(
     """Rank labels by how likely they are wrong; see `Project.label_errors`."""
     from .learning.label_quality import METHODS, NEIGHBOURS
 
-    if method is not None and method not in METHODS:
-        raise unknown("method", str(method), METHODS)
+    if method is not None:
+        known_name("method", method, METHODS)
     if view is not None and not isinstance(view, View):
         raise InputError(f"view={view!r:.80} is no view.", 'Give one, such as p.filter(ea.tagged("night")).')
     if view is not None and view.project.path != project.path:
@@ -126,6 +127,7 @@ def _by_model(project: Project, run: Run, method: str | None, view: View | None)
         "says": pl.Series(run.classes, dtype=pl.String).gather(says),
         "says_p": table[np.arange(len(says)), says],
         "given_p": np.where(codes >= 0, table[np.arange(len(says)), np.maximum(codes, 0)], np.nan),
+        "suggested_p": table[np.arange(len(says)), np.maximum(found.suggested, 0)],
         "whole": whole,
     }
     neighbours = _majority(project, given, rows) if graph_rows.size else None
@@ -344,14 +346,18 @@ def _ranked(
 def _reason(columns: list[str]) -> pl.Expr:
     parts = [pl.format("labelled {}", "given")]
     if "says" in columns:
-        own, top = pl.col("given_p").round(2), pl.col("says_p").round(2)
-        agrees = pl.format("; the model says {} ({})", "says", top)
+        own, top = (_chance(c, beside) for c, beside in (("given_p", "says_p"), ("says_p", "given_p")))
+        agrees = pl.format("; the model says {} ({})", "says", _chance("says_p", "suggested_p"))
         differs = (
             pl.when(pl.col("whole"))
             .then(pl.format("; the model says {} ({}) and {} ({})", "says", top, "given", own))
             .otherwise(pl.format("; the model says {} ({}), and nothing of other classes", "says", top))
         )
         parts.append(pl.when(pl.col("says") == pl.col("given")).then(agrees).otherwise(differs))
+        # What is suggested need not be what the model says first.
+        third = pl.col("whole") & (pl.col("suggested") != pl.col("says")) & (pl.col("suggested") != pl.col("given"))
+        named = pl.format(" and {} ({})", "suggested", _chance("suggested_p", "says_p"))
+        parts.append(pl.when(third).then(named).otherwise(pl.lit("")))
     if "near" in columns:
         several = pl.when(pl.col("near_count") == 1).then(pl.lit("is")).otherwise(pl.lit("are"))
         text = pl.format("; {} of {} neighbours {} {}", "near_count", "near", several, "near_class")
@@ -359,3 +365,20 @@ def _reason(columns: list[str]) -> pl.Expr:
         text = pl.concat_str(text, weighty)
         parts.append(pl.when(pl.col("near") > 0).then(text).otherwise(pl.lit("")))
     return pl.concat_str(parts)
+
+
+def _chance(column: str, beside: str) -> pl.Expr:
+    """Write a probability: two digits, more where the one beside it would be the same, and never a 0 or 1 that is none.
+
+    Parameters
+    ----------
+    column, beside : str
+        The probability, and the one that it is compared with.
+    """
+    value, other = pl.col(column), pl.col(beside)
+    out = value.round(8).cast(pl.String)
+    for digits in (6, 4, 2):
+        short = value.round(digits)
+        out = pl.when((short != other.round(digits)) | (value == other)).then(short.cast(pl.String)).otherwise(out)
+    small, large = (value > 0) & (value < _LEAST_SHOWN), (value < 1) & (value > 1 - _LEAST_SHOWN)
+    return pl.when(small).then(pl.lit("<0.01")).when(large).then(pl.lit(">0.99")).otherwise(out)

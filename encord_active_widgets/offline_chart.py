@@ -20,8 +20,9 @@ _FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, 
 # Altair 6 writes (https://github.com/microsoft/vscode-notebook-renderers/issues/241). These charts hold to what both
 # versions know. Altair's own renderer asks a CDN.
 _MIME = "application/vnd.vegalite.v5+json"
-# A reader's font may be wider than the one that was measured with.
-_PICTURE_PADDING = {"left": 2, "top": 2, "bottom": 2, "right": 26}
+# A picture is laid out before it is known which font its reader has: with a wide one, no reader's names are cut off.
+_MEASURED_WITH = "Verdana"
+_PICTURE_PADDING = {"left": 2, "top": 2, "bottom": 2, "right": 12}
 _DRAWN_AS = "5.20"
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 # No "Open in Vega Editor": it would send the data to a website.
@@ -105,7 +106,7 @@ class OfflineChart:
             The package that draws is not installed.
         """
         spec = self.to_dict()
-        spec["config"] = _merged(spec["config"], {"padding": _PICTURE_PADDING})
+        spec["config"] = _merged(spec["config"], {"padding": _PICTURE_PADDING, "font": _MEASURED_WITH})
         return _lean(load_vl_convert().vegalite_to_svg(spec, vl_version=_DRAWN_AS))
 
     def __or__(self, other: Any) -> OfflineChart:
@@ -178,10 +179,12 @@ def can_draw() -> bool:
 _TAG = re.compile(r"<[a-zA-Z][^<>]*>")
 _SPOKEN = re.compile(r' (?:aria-[a-z]+|role|class|pointer-events)="[^"]*"')
 """What a picture on a page has no use for: half of the text. Its own alternative text says what it is."""
+_MEASURED = f'font-family="{_MEASURED_WITH}"'
+_READ_IN = f"font-family='{_FONT}'"
 
 
 def _lean(svg: str) -> str:
-    return _TAG.sub(lambda tag: _SPOKEN.sub("", tag[0]), svg)
+    return _TAG.sub(lambda tag: _SPOKEN.sub("", tag[0]).replace(_MEASURED, _READ_IN), svg)
 
 
 def _together(chart: Any) -> OfflineChart:

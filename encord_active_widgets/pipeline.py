@@ -16,6 +16,7 @@ from .jobs import Job
 from .metrics import registry
 from .pixel_stage import column
 from .schema import DUPLICATE_GROUP, ITEM, ORDINAL
+from .store.writing import room_for
 from .values import replace_values
 from .vectors import EmbeddingSet, EmbeddingSets
 
@@ -213,7 +214,8 @@ def start(job: Job, work: Callable[[], None], *, background: bool) -> None:
 
     def guarded() -> None:
         try:
-            work()
+            with room_for("what was computed"):
+                work()
             job.end("cancelled" if job.cancelled.is_set() else "done")
         except BaseException as error:
             job.error = None if isinstance(error, KeyboardInterrupt) else error

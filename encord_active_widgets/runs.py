@@ -13,7 +13,7 @@ import polars as pl
 
 from . import label_stage, schema
 from .class_list import class_list, named_classes
-from .errors import InputError, unknown
+from .errors import InputError, known_name
 from .ingest import commit
 from .schema import CHANGE_ID, CLASS_NAME, ITEM_ID, KIND_CLASSIFICATION, ORDINAL, PREDICTION_ID, URI, prediction_level
 from .state import REMOVED_RUN, Run, Snapshot
@@ -69,6 +69,9 @@ class Runs(Mapping[str, View]):
     def __len__(self) -> int:
         return len(self._project._snapshot().runs)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._project._snapshot().runs
+
     def __getitem__(self, name: str) -> View:
         self._project._run_named(name)
         return View(self._project, prediction_level(name))
@@ -108,11 +111,9 @@ class RunVerbs:
             There is no such run; the nearest names are offered.
         """
         runs = self._snapshot().runs
-        if name not in runs:
-            if not runs:
-                raise InputError("The project has no predictions yet.", f'Call p.add_predictions("{name}", source).')
-            raise unknown("run", str(name), runs)
-        return runs[name]
+        if not runs:
+            raise InputError("The project has no predictions yet.", f'Call p.add_predictions("{name}", source).')
+        return runs[known_name("run", name, runs)]
 
     @property
     def predictions(self) -> Runs:

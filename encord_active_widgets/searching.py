@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .embeddings.embedder import Bound, named
-from .errors import ImageError, InputError, unknown
+from .errors import ImageError, InputError, known_name, whole_number
 from .images.address import is_frame, scheme, video_of
 from .images.fit import fit_to
 from .vectors import DESCRIPTOR, EmbeddingSets, image_pixels, image_vector
@@ -36,6 +36,9 @@ def search(
     """Find the rows of a level nearest to one of the three; see `Project.search`."""
     if sum(given is not None for given in (image, text, vector)) != 1:
         raise InputError("search needs an image, a text or a vector.", "Give one of the three.")
+    if isinstance(image, str) and not image.strip():
+        raise InputError("There is nothing to search for: the text is empty.", 'Say what: p.search("a dark street").')
+    k = whole_number("k", k)
     guessed = isinstance(image, str) and not _is_image(image)
     if guessed:
         image, text = None, image
@@ -88,8 +91,8 @@ def _chosen(
     sets: EmbeddingSets, embedding: str | None, embedder: Any, *, needs_text: bool, text: str = ""
 ) -> tuple[str, Bound]:
     """Return the set to search in and the embedder of the query."""
-    if embedding is not None and embedding not in sets:
-        raise unknown("embedding", embedding, list(sets))
+    if embedding is not None:
+        known_name("embedding", embedding, list(sets))
     if embedding == DESCRIPTOR:
         if embedder is not None:
             raise InputError(

@@ -14,6 +14,7 @@ from .ingest import commit
 from .schema import (
     CHANGE_ID,
     CLASS_NAME,
+    CONFIDENCE,
     EXTRA,
     ITEM_ID,
     LABEL_ID,
@@ -97,59 +98,58 @@ class SuggestedLabels:
         own = self._project._reader.log.state.level(OBJECT, n).removed
         return pl.Series(np.zeros(rows.len(), np.bool_) if own is None else own[rows.to_numpy()], dtype=pl.Boolean)
 
-    def same_kinds(self, part: pl.DataFrame) -> None:
-        """Refuse a suggestion whose shape is of another kind than the label's.
-
-        Raises
-        ------
-        InputError
-            Which kinds.
-        """
+    def other_kinds(self, part: pl.DataFrame) -> pl.Series:
+        """Tell which suggestions have a shape of another kind than their label: it cannot take that one's place."""
         labels = self._objects.frame["kind"].gather(part["label"])
-        found = self._predictions.frame["kind"].gather(part["prediction_row"])
-        unlike = (labels != found).arg_true()
-        if unlike.len():
-            i = unlike[0]
-            raise InputError(
-                f"The label is a {labels[i]} and the suggestion a {found[i]}: it cannot take its place.",
-                "Reject it, or have it drawn again: view.to_label_studio(…), view.to_cvat(…).",
-            )
+        return labels != self._predictions.frame["kind"].gather(part["prediction_row"])
 
     def doubles(self, part: pl.DataFrame) -> pl.Series:
-        """Tell for which predictions there is a label of the class `wanted` on the same object by now.
+        """Tell for which predictions there is a label of the class `wanted` on the same object, or will be.
 
-        Compared are the bounding boxes; the labels that were made of the prediction itself do not count.
+        Compared are the bounding boxes; the labels that were made of the prediction itself do not count. Of several
+        predictions of one object the surest becomes a label.
         """
         from .metrics.geometry import true_bounds
 
         level = self._objects
-        none = pl.repeat(value=False, n=part.height, dtype=pl.Boolean, eager=True)
-        if not level.n or part.is_empty():
-            return none
-        items = part["item_row"].unique()
-        assert level.item_rows is not None
-        near = level.item_rows.is_in(items.cast(level.item_rows.dtype).implode())
-        rows = np.flatnonzero(near.to_numpy() if level.alive is None else near.to_numpy() & level.alive)
-        here = true_bounds(level.frame[rows]).with_columns(
-            level.item_rows.gather(rows).cast(pl.UInt32).alias("item_row"),
-            level.frame[CLASS_NAME].gather(rows).alias("wanted"),
-            level.frame["source"].gather(rows).alias("of") if "source" in level.frame.columns
-            else pl.lit(None, dtype=pl.String).alias("of"),
+        if part.is_empty():
+            return pl.Series([], dtype=pl.Boolean)
+        found = self._predictions.frame[part["prediction_row"]]
+        sure = (
+            found[CONFIDENCE].fill_null(1.0) if CONFIDENCE in found.columns else pl.repeat(1.0, part.height, eager=True)
+        )
+        asked = true_bounds(found).with_columns(
+            part["item_row"].cast(pl.UInt32), part["wanted"], self.sources(part["prediction_row"]).alias("of"),
+            sure.rank("ordinal", descending=True).cast(pl.Int64).alias("rank"), pl.int_range(part.height).alias("i"),
         )  # fmt: skip
-        asked = true_bounds(self._predictions.frame[part["prediction_row"]]).rename(lambda c: f"{c}_p").with_columns(
-            part["item_row"].cast(pl.UInt32), part["wanted"], self.sources(part["prediction_row"]).alias("source"),
-            pl.int_range(part.height).alias("i"),
-        )  # fmt: skip
-        pairs = asked.join(here, on=["item_row", "wanted"], how="inner")
-        pairs = pairs.filter(pl.col("of").ne_missing(pl.col("source")))
+        here = asked.drop("i")
+        if level.n:
+            assert level.item_rows is not None
+            near = level.item_rows.is_in(part["item_row"].unique().cast(level.item_rows.dtype).implode())
+            rows = np.flatnonzero(near.to_numpy() if level.alive is None else near.to_numpy() & level.alive)
+            none = pl.repeat(None, rows.size, dtype=pl.String, eager=True)
+            there = true_bounds(level.frame[rows]).with_columns(
+                level.item_rows.gather(rows).cast(pl.UInt32).alias("item_row"),
+                level.frame[CLASS_NAME].gather(rows).alias("wanted"),
+                (level.frame["source"].gather(rows) if "source" in level.frame.columns else none).alias("of"),
+                pl.lit(0, dtype=pl.Int64).alias("rank"),
+            )
+            here = pl.concat([there.select(here.columns), here])
+        pairs = asked.join(here, on=["item_row", "wanted"], how="inner", suffix="_h")
+        pairs = pairs.filter(pl.col("of").ne_missing(pl.col("of_h")), pl.col("rank_h") < pl.col("rank"))
         width, height = (
-            (pl.min_horizontal(f"{a}1", f"{a}1_p") - pl.max_horizontal(f"{a}0", f"{a}0_p")).clip(lower_bound=0)
+            (pl.min_horizontal(f"{a}1", f"{a}1_h") - pl.max_horizontal(f"{a}0", f"{a}0_h")).clip(lower_bound=0)
             for a in "xy"
         )
-        one, other = ((pl.col(f"x1{s}") - pl.col(f"x0{s}")) * (pl.col(f"y1{s}") - pl.col(f"y0{s}")) for s in ("", "_p"))
-        same = pairs.filter(width * height >= SAME_OBJECT_IOU * (one + other - width * height), one > 0)["i"]
+        one, other = ((pl.col(f"x1{s}") - pl.col(f"x0{s}")) * (pl.col(f"y1{s}") - pl.col(f"y0{s}")) for s in ("", "_h"))
+        same = pairs.filter(width * height >= SAME_OBJECT_IOU * (one + other - width * height), one > 0)
+        left: set[int] = {0}  # the ranks of what is a label, and what becomes one
         out = np.zeros(part.height, np.bool_)
-        out[same.to_numpy()] = True
+        beside = dict(same.group_by("i").agg("rank_h").iter_rows())
+        for i, rank in asked.sort("rank").select("i", "rank").iter_rows():
+            out[i] = not left.isdisjoint(beside.get(i, ()))
+            if not out[i]:
+                left.add(rank)
         return pl.Series(out)
 
     def rows(self, part: pl.DataFrame, names: pl.Series, *, of: str | None = None) -> pl.Series:
@@ -177,7 +177,7 @@ class SuggestedLabels:
         if of is not None:
             geometry = [c for c in ("kind", *schema.GEOMETRY) if c in shapes.columns]
             base = self._project._reader._base[OBJECT][0]
-            old = base[part[of]].select(c for c in _HANDED if c in base.columns).to_dicts()
+            old = base[part[of]].select(LABEL_ID, *(c for c in _HANDED if c in base.columns)).to_dicts()
             columns = inherited(list(zip(old, shapes.select(geometry).to_dicts(), strict=True)))
         handed = {c: pl.Series(c, [h.get(c) for h in columns], dtype=t) for c, t in _HANDED.items()}
         wanted = wanted.with_columns(handed.values())

@@ -21,10 +21,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .errors import EawError, InputError, ShapeError, unknown
+from .errors import EawError, InputError, ShapeError, known_name, unknown, whole_number
 from .formats.source import as_polars
 from .schema import CONTENT_HASH, EMBEDDING, ITEM, KEY, ORDINAL, VECTOR, run_of
 from .store.durable import write_json
+from .store.writing import room_for
 from .view import View
 
 if TYPE_CHECKING:
@@ -230,8 +231,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
 
     def __getitem__(self, name: str) -> EmbeddingSet:
         with self._project._lock:
-            if name not in self:
-                raise unknown("embedding", name, list(self))
+            known_name("embedding", name, list(self))
             level = self._project._level(self.level)
             return self._load(name, level)
 
@@ -318,16 +318,24 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         -------
         View
             Nearest first, with the column `distance`.
+
+        Raises
+        ------
+        InputError
+            None of the rows that have a vector has one with a direction: they hold only zeros.
         """
-        chosen = self._named(embedding)
+        chosen, k = self._named(embedding), whole_number("k", k)
         wanted = view.rows if view.level == self.level else self._translated(view)
         positions = np.flatnonzero(np.isin(chosen.rows, wanted))
         if positions.size == 0:
             return View(self._project, self.level).at([])
-        k = max(int(k), 0)
-        found, distances = chosen.index.query(
-            np.asarray(chosen.vectors)[positions], min(k + int(wanted.size), len(chosen))
-        )
+        query = np.asarray(chosen.vectors)[positions]
+        if not query.any():
+            raise InputError(
+                f'The vectors of these rows in "{chosen.name}" hold only zeros: nothing is near to them.',
+                "Choose other rows, or name another set with embedding=….",
+            )
+        found, distances = chosen.index.query(query, min(k + int(wanted.size), len(chosen)))
         return self._ranked(chosen, found.ravel(), distances.ravel(), wanted, k)
 
     def search(
@@ -355,16 +363,17 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         ------
         ShapeError
             The vectors have another length than those of the set.
+        InputError
+            A vector has no direction: it holds NaN or infinity, or only zeros.
         """
         chosen = self._named(embedding)
-        query = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
+        query, k = _queries(vectors), whole_number("k", k)
         if query.shape[1] != chosen.dim:
             raise ShapeError(
                 f'The query has {query.shape[1]} numbers; "{chosen.name}" has vectors of {chosen.dim}.',
                 "Embed the query with the same model.",
             )
         nobody = np.empty(0, np.uint32)
-        k = max(int(k), 0)
         if within is None:
             found, distances = chosen.index.query(query, min(k, len(chosen)))
             return self._ranked(chosen, found.ravel(), distances.ravel(), nobody, k)
@@ -392,7 +401,7 @@ class EmbeddingSets(Mapping[str, EmbeddingSet]):
         return view._on_items(self.level).rows
 
     def _named(self, embedding: str | None) -> EmbeddingSet:
-        name = embedding or self.default
+        name = self.default if embedding is None else embedding
         if name is None:
             raise InputError(
                 "There are no embeddings yet.", 'Call p.compute(), or assign p.embeddings["name"] = vectors.'
@@ -484,8 +493,27 @@ def image_pixels(image: Any) -> NDArray[np.uint8]:
                 f"The image has shape {image.shape} and dtype {image.dtype}.", "Give (h, w, 3) uint8, RGB."
             )
         return np.ascontiguousarray(image)
+    if not isinstance(image, (bytes, bytearray, memoryview, str, os.PathLike)):
+        raise InputError(
+            f"A {type(image).__name__} is no image.", "Give a path, its bytes, or an array (h, w, 3) of uint8."
+        )
     data = bytes(image) if isinstance(image, (bytes, bytearray, memoryview)) else read_bytes(os.fspath(image))
     return decode(data)
+
+
+def _queries(vectors: Any) -> Vectors:
+    """Return what is searched for as (m, d) float32."""
+    try:
+        query = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{vectors!r:.80} is no vector.", "Give numbers of shape (d,) or (m, d).") from error
+    if query.ndim != _MATRIX_NDIM:
+        raise ShapeError(f"The query has shape {query.shape}.", "Give one vector (d,), or several (m, d).")
+    if not np.isfinite(query).all():
+        raise InputError("The vector to search for holds NaN or infinity.", "Give finite numbers.")
+    if query.size and not query.any(axis=1).all():
+        raise InputError("The vector to search for holds only zeros: it has no direction.", "Embed the query again.")
+    return query
 
 
 def _identical(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
@@ -570,5 +598,10 @@ def _latest(home: Path, without: Path) -> Path | None:
 def _save(path: Path, write: Any) -> None:
     """Write a cache file under another name, then rename: never seen half-written."""
     temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
-    write(temporary)
-    temporary.replace(path)
+    try:
+        with room_for(f'"{path.name}", a cache,'):
+            write(temporary)
+            temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -97,7 +97,7 @@ def compare_returned(target: Path, source: Source, items: pl.DataFrame, labels: 
     ProjectError
         How many labels differ, and the first one.
     """
-    from .returning import same_place
+    from .handed_labels import same_place
 
     if set(source.items[URI]) != set(items[URI]):
         raise _differs(target, f"it holds {source.items.height:,} images instead of {items.height:,}")

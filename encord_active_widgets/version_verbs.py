@@ -183,7 +183,7 @@ class VersionVerbs:
         saved filter in different ways, it stays as it was before they parted, and is listed: decide, and relabel.
         `a.merge(b)` and `b.merge(a)` lead to the same. Images and labels that were added to the clone
         come along; metrics, embeddings and runs do not: compute, and add the runs, here. Merging again
-        takes what is new since then.
+        takes what is new since then. One `p.undo()` takes back all edits that came with a merge.
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from .errors import InputError, UnknownNameError, unknown
+from .errors import InputError, UnknownNameError, unknown, whole_number
 from .expressions import inner_of_has, tag_column, with_tag_columns
 from .levels import Level
 from .schema import CLASSIFICATION, ITEM, ITEM_ID, OBJECT, ORDINAL, PREDICTION, TAGS, prediction_level, run_of
@@ -172,6 +172,8 @@ class View:
             There is no such column; the nearest names are offered.
         """
         level = self._state()
+        if not isinstance(by, (str, pl.Expr)):
+            raise InputError(f"{by!r:.80} is nothing to sort by.", "Give a column, or a Polars expression.")
         names = [by] if isinstance(by, str) else by.meta.root_names()
         for name in names:
             self._known(name, level)
@@ -195,9 +197,7 @@ class View:
         InputError
             `n` is negative.
         """
-        if n < 0:
-            raise InputError(f"head({n}) asks for fewer than no rows.", "Give a number of rows, 0 or more.")
-        return self._with((_HEAD, n))
+        return self._with((_HEAD, whole_number("n", n)))
 
     def sample(self, n: int, *, seed: int = 0) -> View:
         """Draw `n` rows at random without repetition; the same seed draws the same rows.
@@ -221,9 +221,7 @@ class View:
         InputError
             `n` is negative.
         """
-        rows = self.rows
-        if n < 0:
-            raise InputError(f"sample({n}) asks for fewer than no rows.", "Give a number of rows, 0 or more.")
+        rows, n = self.rows, whole_number("n", n)
         chosen = np.random.default_rng(seed).choice(rows.size, size=min(n, rows.size), replace=False)
         return self.at(rows[np.sort(chosen)])
 
@@ -245,7 +243,10 @@ class View:
         InputError
             An ordinal is not among the rows.
         """
-        array = np.asarray(rows, dtype=np.int64)
+        try:
+            array = np.atleast_1d(np.asarray(rows, dtype=np.int64))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{rows!r:.80} are no rows.", "Give a list of ordinals.") from error
         n = self._state().n
         if array.size and (array.min() < 0 or array.max() >= n):
             wrong = int(array[(array < 0) | (array >= n)][0])
@@ -271,7 +272,11 @@ class View:
             There is no row with such an id.
         """
         level = self._state()
-        wanted = pl.DataFrame({level.key: pl.Series(level.key, ids, dtype=pl.String)})
+        try:
+            named = pl.Series(level.key, ids, dtype=pl.String)
+        except TypeError as error:
+            raise InputError(f"{ids!r:.80} are no ids.", "Give a list of texts.") from error
+        wanted = named.to_frame()
         found = wanted.join(level.frame.select(level.key, ORDINAL), on=level.key, how="left", maintain_order="left")
         missing = found.filter(pl.col(ORDINAL).is_null())[level.key]
         if missing.len():
@@ -582,8 +587,9 @@ class View:
         what was changed.
 
         Left as they are, and counted in a warning of the log: rows that were answered before; labels that have another
-        class or place than when this view was made, or are gone; missed objects where a label of their class is
-        by now (an IoU of 0.5); rows of `p.label_errors` without a suggestion.
+        class or place than when this view was made, or are gone; polygons and the like where the suggested place is a
+        box; missed objects where a label of their class is by now (an IoU of 0.5); rows of `p.label_errors` without a
+        suggestion.
 
         Parameters
         ----------
@@ -601,8 +607,8 @@ class View:
         Raises
         ------
         InputError
-            A suggestion cannot take the label's place (a box that of a polygon), or the run that it is of was
-            replaced or removed; nothing is changed then.
+            No suggestion can take its label's place (a box that of a polygon), or the run that it is of was replaced
+            or removed; nothing is changed then.
         """
         return self._answered("accept", likely_only=likely_only, answered=answered)
 

@@ -173,7 +173,7 @@ def chart(found: pl.DataFrame, title: str) -> Any:
                 part.with_columns(panel=pl.lit(name), line=pl.lit("random" if line == "random" else "strategy"))
             )
     colour = alt.Color(
-        "line:N", title=None, scale=alt.Scale(domain=["strategy", "random"], range=["#0072b2", "#e69f00"])
+        "line:N", title=None, scale=alt.Scale(domain=["strategy", "random"], range=["#2a8fd1", "#e69f00"])
     )
     base = alt.Chart().encode(x=alt.X("labels:Q", title="labels"), color=colour)
     band = base.mark_area(opacity=0.25).encode(
@@ -183,6 +183,6 @@ def chart(found: pl.DataFrame, title: str) -> Any:
         y="mean:Q", tooltip=["panel:N", "line:N", "labels:Q", alt.Tooltip("mean:Q", format=".3f")]
     )
     rows = alt.Data(values=pl.concat(parts).to_dicts())
-    layers = alt.layer(band, line, data=rows).properties(width=150, height=120)
-    panels = layers.facet(facet=alt.Facet("panel:N", title=None, sort=names), columns=4)
+    layers = alt.layer(band, line, data=rows).properties(width=140, height=120)
+    panels = layers.facet(facet=alt.Facet("panel:N", title=None, sort=names), columns=5)
     return OfflineChart(panels.properties(title=title))

@@ -21,6 +21,7 @@ import pytest
 BUNDLE_LIMIT_BYTES = 150_000
 PAGE_LIMIT_BYTES = 400_000
 PACKED = re.compile(r'"([A-Za-z0-9+/]{10000,}=*)"')
+NO_NETWORK = re.compile(r"Failed to fetch|dns error|error sending request|Connection refused")
 HEAVY = (
     "altair", "anywidget", "deltalake", "hnswlib", "ipywidgets", "IPython", "numba", "pandas", "PIL", "pyarrow",
     "scipy", "simplejpeg", "sklearn", "umap",
@@ -146,9 +147,7 @@ def test_what_is_released_installs_and_runs_without_node(
     scripts = home / ("Scripts" if sys.platform == "win32" else "bin")
     install = [uv, "pip", "install", "--quiet", "--python", str(scripts / "python"), str(archive)]
     done = subprocess.run(install, capture_output=True, text=True, check=False, env=env)
-    if done.returncode and re.search(
-        r"Failed to fetch|dns error|error sending request|Connection refused", done.stderr
-    ):
+    if done.returncode and NO_NETWORK.search(done.stderr):
         pytest.skip(f"the dependencies cannot be fetched here: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
     (tmp_path / "photos").mkdir()
@@ -204,6 +203,19 @@ def test_the_metadata_says_what_is_true(metadata: Message) -> None:
     dev = [r for r in metadata.get_all("Requires-Dist", []) if re.search(r"extra == ['\"]dev['\"]", r)]
     names = {re.split(r"[^A-Za-z0-9_.-]", r)[0].replace("_", "-").lower() for r in dev}
     assert {"pytest", "ruff", "mypy", "mkdocs-material", "cleanvision", "jupyterlab"} <= names
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_all_extras_can_be_had_together_on_every_python_that_is_named(version: str, uv: str, wheel: Path) -> None:
+    wanted = f"encord_active_widgets[{','.join(sorted(EXTRAS | PARTS))}] @ {wheel.as_uri()}"
+    command = [uv, "pip", "compile", "--quiet", "--no-header", "--python-version", version, "-"]
+    done = subprocess.run(command, input=wanted, capture_output=True, text=True, check=False)
+    if done.returncode and NO_NETWORK.search(done.stderr):
+        pytest.skip(f"the index of packages cannot be reached here: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    found = {re.split(r"[\s=@]", line)[0] for line in done.stdout.splitlines() if re.match(r"[a-z]", line)}
+    assert {"av", "onnxruntime", "torch", "tokenizers", "fsspec", "encord", "jupyterlab", "mkdocs-material"} <= found
+    assert {"ruff", "pytest", "cleanvision", "polars", "deltalake"} <= found
 
 
 def test_every_extra_that_a_message_or_a_page_names_exists(repository: Path) -> None:

@@ -23,6 +23,7 @@ FROM_ROOT = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
+    "examples/README.md": "examples/index.md",
 }
 HIDE_NAVIGATION = "---\nhide:\n  - navigation\n---\n\n"
 LEVELS = {"item": "Of images", "object": "Of objects", "classification": "Of class answers"}
@@ -51,6 +52,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for name, page in FROM_ROOT.items():
         text = (HIDE_NAVIGATION if page == "index.md" else "") + _relinked((ROOT / name).read_text("utf-8"))
         files.append(File.generated(config, page, content=text))
+    for example in sorted((ROOT / "examples").glob("*.ipynb")):  # to be downloaded
+        files.append(File.generated(config, f"examples/{example.name}", abs_src_path=str(example)))
     picture = ROOT / "examples" / "quickstart.png"
     files.append(File.generated(config, "assets/quickstart.png", abs_src_path=str(picture)))
     with tempfile.TemporaryDirectory(prefix="gallery-") as folder:

@@ -187,7 +187,9 @@ def effects(frame: pl.DataFrame, title: str) -> OfflineChart:
     notes.append("orange: significant" if table["significant"].any() else "none is significant")
     order = table["name"].to_list()
     y = alt.Y("name:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=220))
-    x = alt.X("effect:Q", title="effect: 0 same, 1 nothing in common", scale=alt.Scale(domain=[0, 1]))
+    x = alt.X(
+        "effect:Q", title="0 = same, 1 = no value in common", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=5)
+    )
     base = alt.Chart(inline_data(table)).encode(x=x, y=y)
     color = alt.condition("datum.significant", alt.value(ORANGE), alt.value(NEUTRAL))
     chart = base.mark_bar(height={"band": 0.72}).encode(color=color)
@@ -221,7 +223,7 @@ def two_maps(points: F64, in_b: NDArray[np.bool_], names: tuple[str, str], title
 def _two_colours(names: tuple[str, str]) -> Any:
     alt = load_altair()
     return alt.Color("set:N", scale=alt.Scale(domain=list(names), range=[BLUE, ORANGE]), sort=list(names)).legend(
-        title=None, orient="bottom", offset=2
+        title=None, orient="bottom", offset=2, symbolOpacity=1
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import checks, computing, importing, models, rows, system, versions
+from . import checks, computing, importing, models, reporting, rows, system, versions
 from .output import say
 from .shell import EXIT_CODES, Group, Shell
 
@@ -36,7 +36,7 @@ def main(
     """Look at the images behind a model: projects, labels, predictions, without a notebook."""
 
 
-for part in (importing, computing, rows, models, versions, checks, system):
+for part in (importing, computing, rows, models, reporting, versions, checks, system):
     part.add_to(app)
 
 __all__ = ["app"]

@@ -232,14 +232,16 @@ def _given(frame: pl.DataFrame, out: Path | None) -> None:
     if out is None:
         return
     from ..exporting import flat
+    from ..store.writing import Writing
 
     suffix = out.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise unknown("kind of table", suffix, (".csv", ".parquet"))
     if not out.parent.is_dir():
         raise InputError(f'There is no folder "{out.parent}".', "Make it, or name another file.")
-    if suffix == ".csv":
-        flat(frame).write_csv(out)
-    else:
-        frame.write_parquet(out)
+    with Writing(f'"{out}"') as writing, writing.file(out) as temporary:
+        if suffix == ".csv":
+            flat(frame).write_csv(temporary)
+        else:
+            frame.write_parquet(temporary)
     tell(f"{frame.height:,} rows written to {out}")

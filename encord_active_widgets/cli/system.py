@@ -61,7 +61,7 @@ def doctor(as_json: JsonOption = False) -> None:
     """Check this installation; ends with exit code 1 where something is missing."""
     from ..diagnosis import doctor as examine
 
-    found = examine()
+    found = examine(page=False)
     if as_json:
         print_json(found)
     else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import hashlib
+import types
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +21,7 @@ Images = NDArray[np.uint8] | list[NDArray[np.uint8]]
 Vectors = NDArray[np.float32]
 
 _MATRIX_NDIM = 2
+_DEEPEST = 8
 
 
 class Embedder(Protocol):
@@ -109,17 +113,21 @@ class Bound:
     @property
     def record(self) -> dict[str, Any]:
         """What is kept of it in the project: what it was, never its weights."""
+        code = code_of(self.embedder)
         return {
             "name": named(self.embedder),
             "kind": kind_of(self.embedder),
             "size": list(self.size) if self.size else None,
             "fit": self.fit,
             "text": self.has_text,
+            **({"code": code} if code is not None else {}),
         }
 
     def is_that_of(self, record: Mapping[str, Any]) -> bool:
         """Tell whether vectors with this record come from the same embedder."""
-        return all(record.get(key) == value for key, value in self.record.items() if key != "text")
+        mine = self.record
+        same_code = "code" not in record or record["code"] == mine.get("code")  # older records do not tell
+        return same_code and all(record.get(key) == value for key, value in mine.items() if key not in ("text", "code"))
 
     def images(self, images: Sequence[NDArray[np.uint8]], where: str) -> Vectors:
         """Embed images that have the size already."""
@@ -139,6 +147,49 @@ def named(embedder: Any) -> str:
     if own is None and hasattr(embedder, "func"):  # functools.partial
         return named(embedder.func)
     return str(own or type(embedder).__name__)
+
+
+def code_of(embedder: Any) -> str | None:
+    """Return a digest of what a function does whose name does not tell it from others; None where the name does.
+
+    Every lambda has the same name, a function made by another one has that of its siblings, and a partial one that of
+    the function it completes. Their code counts, and the plain values they carry.
+
+    >>> code_of(lambda images: images.mean()) == code_of(lambda images: images.max())
+    False
+    """
+    if getattr(embedder, "name", None):
+        return None
+    if not isinstance(embedder, functools.partial):
+        name = getattr(embedder, "__qualname__", "")
+        if not isinstance(embedder, types.FunctionType) or ("<lambda>" not in name and "<locals>" not in name):
+            return None
+    return hashlib.blake2b("\0".join(_told(embedder)).encode(), digest_size=8).hexdigest()
+
+
+def _told(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield what tells one value from another; of objects whose content is not known, the type alone."""
+    yield type(value).__name__
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
+        yield repr(value)
+    elif isinstance(value, np.ndarray):
+        yield f"{value.dtype} {value.shape} {hashlib.blake2b(value.tobytes()).hexdigest()}"
+    elif depth < _DEEPEST:
+        for part in _parts(value):
+            yield from _told(part, depth + 1)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, functools.partial):
+        return value.func, value.args, value.keywords
+    if isinstance(value, types.FunctionType):
+        cells = [c.cell_contents for c in value.__closure__ or () if c != types.CellType()]
+        return value.__qualname__, value.__code__, value.__defaults__, value.__kwdefaults__, cells
+    if isinstance(value, types.CodeType):
+        return value.co_code, value.co_names, value.co_consts
+    if isinstance(value, dict):
+        return [part for pair in value.items() for part in pair]
+    return value if isinstance(value, (tuple, list)) else ()
 
 
 def kind_of(embedder: Any) -> str:

@@ -22,6 +22,7 @@ from ..protocol.router import finite
 from ..protocol.service import Service
 from ..schema import CLASS_NAME, CLASSIFICATION, ITEM, OBJECT, run_of
 from ..store.rows import encode_rows
+from ..store.writing import room_for
 from . import contents, pictures
 from .overlays import Overlays, chunks
 from .pack import Pack, block, block_bytes
@@ -305,10 +306,11 @@ def _write(target: Path, parts: Iterator[str]) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(parts)
-        size = temporary.stat().st_size
-        temporary.replace(target)
+        with room_for(f'"{target}"'):
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(parts)
+            size = temporary.stat().st_size
+            temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

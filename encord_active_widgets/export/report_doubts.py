@@ -51,9 +51,13 @@ def errors_section(s: Subject, evaluated: dict[str, Evaluation]) -> Section:
     section.frames["label_errors"] = frame
     kinds = _by_kind(frame)
     section.frames["label_errors_by_kind"] = kinds
-    section.facts += [("probably wrong", f"{likely.height:,}", f"of {total:,}"), ("judged by", by, "")]
+    missed = likely.filter(pl.col("kind") == "missed").height
+    section.facts.append(("probably wrong", f"{likely.height - missed:,}", f"of {total:,}"))
+    if missed:
+        section.facts.append(("probably missing", f"{missed:,}", ""))
+    section.facts.append(("judged by", by, ""))
     if run is None:
-        section.notes.append(
+        section.remarks.append(
             "A model sees more than neighbours do: with `p.add_predictions(…)`, of one that did not learn from these "
             "labels, missing and badly placed labels are found too."
         )
@@ -79,7 +83,7 @@ def errors_section(s: Subject, evaluated: dict[str, Evaluation]) -> Section:
                  partial(_tiles, s, shown, boxes=found.level != ITEM and "x" in shown.columns))
     )  # fmt: skip
     call = f'p.label_errors("{run}").review()' if run is not None else "p.label_errors().review()"
-    section.notes.append(f"`{call}` asks about each; a review is one edit that can be undone.")
+    section.remarks.append(f"`{call}` asks about each; a review is one edit that can be undone.")
     return section
 
 
@@ -196,7 +200,7 @@ def duplicates_section(s: Subject) -> Section:
     section.blocks.append(
         Stacks("Stacks", "leaks first, then the largest", partial(_stacks, s, found, split if several else None))
     )
-    section.notes.append('`p.duplicates().keep("sharpest").tag("drop")` tags all but the sharpest of each group.')
+    section.remarks.append('`p.duplicates().keep("sharpest").tag("drop")` tags all but the sharpest of each group.')
     return section
 
 

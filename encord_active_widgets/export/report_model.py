@@ -66,7 +66,7 @@ def model_section(s: Subject) -> tuple[Section, dict[str, Evaluation]]:
     if not evaluated:
         return section, evaluated
     if s.given.level != "item":
-        section.notes.append("Runs are compared with all labels on these images.")
+        section.remarks.append("Runs are compared with all labels on these images.")
     table = _table(evaluated)
     section.frames["runs"] = table
     if len(evaluated) > 1:
@@ -74,7 +74,7 @@ def model_section(s: Subject) -> tuple[Section, dict[str, Evaluation]]:
                    Column("predictions", form=",d")]  # fmt: skip
         section.blocks.append(Rows("Runs", table, columns))
     if len(evaluated) > MOST_RUNS:
-        section.notes.append(f"The first {MOST_RUNS} runs are drawn; `run=` chooses one.")
+        section.remarks.append(f"The first {MOST_RUNS} runs are drawn; `run=` chooses one.")
     for run, found in list(evaluated.items())[:MOST_RUNS]:
         _one(s, section, run, found, single=len(evaluated) == 1)
     return section, evaluated

@@ -54,7 +54,7 @@ def content(section: Section) -> Html:
 
 def _content(section: Section) -> Html:
     parts = [facts(section.facts), *(_block(b) for b in section.blocks)]
-    parts += [paragraph(note, "soft") for note in section.notes]
+    parts += [paragraph(note, "soft note") for note in (*section.notes, *section.remarks)]
     return Html("".join(parts))
 
 

@@ -83,6 +83,8 @@ class Section:
         What the summary says of it, and the kind: "warn", "good" or "".
     notes : list of str
         What is missing, and which call makes it.
+    remarks : list of str
+        How to read what is there.
     blocks : list
         Charts, tables and pictures, in order.
     frames : dict of str to pl.DataFrame
@@ -94,6 +96,7 @@ class Section:
     facts: list[tuple[str, str, str]] = field(default_factory=list)
     sentences: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     frames: dict[str, pl.DataFrame] = field(default_factory=dict)
     drawn: str = field(default="", repr=False)

@@ -22,6 +22,7 @@ from ..schema import (
     KIND_ROTATED_BOX,
     ORDINAL,
 )  # fmt: skip
+from ..store.writing import Writing
 from .coco import FORMAT
 from .coco_shapes import MARK, OWN
 
@@ -31,7 +32,13 @@ Number = Callable[[float], float | int]
 
 
 def write_coco(
-    items: pl.DataFrame, labels: pl.DataFrame, path: Path, headers: list[Mapping[str, Any]], *, name: str
+    items: pl.DataFrame,
+    labels: pl.DataFrame,
+    path: Path,
+    headers: list[Mapping[str, Any]],
+    *,
+    name: str,
+    writing: Writing | None = None,
 ) -> list[str]:
     """Write one JSON file, under another name first.
 
@@ -47,6 +54,8 @@ def write_coco(
         What the project's sources said of themselves; COCO's categories, info and licences.
     name : str
         What the file is about, where no source says it.
+    writing : Writing, optional
+        What takes the files away again if the export fails.
 
     Returns
     -------
@@ -66,12 +75,12 @@ def write_coco(
     own = objects.filter(~pl.col("kind").is_in([KIND_BOX, KIND_POLYGON, KIND_MASK, KIND_KEYPOINTS]))
     for kind, n in own["kind"].value_counts(sort=True).iter_rows():
         notes.append(f'{n:,} of kind {kind}: their exact shape is in the key "{OWN}", which other tools ignore')
-    temporary = path.with_name(f".{path.name}.tmp")
     order = list(base.get("order", [])) if base else []
     order += [key for key in (*rest, "images", "annotations", "categories") if key not in order]
     if "annotations" in absent and not objects.height:
         order.remove("annotations")
-    with temporary.open("w", encoding="utf-8") as file:
+    writing = writing or Writing(f'"{path}"')
+    with writing.file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write("{")
         for i, key in enumerate(order):
             file.write(f"{',' if i else ''}\n{_text(key)}:")
@@ -82,7 +91,6 @@ def write_coco(
             else:
                 file.write(_text(categories if key == "categories" else rest[key]))
         file.write("\n}\n")
-    temporary.replace(path)
     return notes
 
 

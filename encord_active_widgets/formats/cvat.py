@@ -31,7 +31,7 @@ from .cvat_writer import FORMAT, OWN_ATTRIBUTES
 from .cvat_xml import ANNOTATIONS, Node, children, parse_elements, text_of
 from .known import Known
 from .regions import Found, ellipse, number
-from .returned_rows import Rows, clean
+from .returned_rows import SENT, Rows, clean
 from .source import Fault, Source, existing, valid_text
 
 _MOST_SIDE_PX = 1_000_000
@@ -76,7 +76,7 @@ def read_cvat(
         raise InputError(f'"{path}" names no image.{first}', 'Export as "CVAT for images 1.1".')
     labels, faults = reader.rows.frame()
     items = pl.DataFrame({URI: list(reader.uris)}, schema={URI: pl.String})
-    card = {"format": FORMAT, "annotations": os.fspath(file), "sent": []}
+    card = {"format": FORMAT, "annotations": os.fspath(file), "sent": {}}
     return Source(items, path.stem, card, labels=labels, faults=faults)
 
 
@@ -162,6 +162,7 @@ class _Reader:
         own = {k: attributes.pop(k) for k in OWN_ATTRIBUTES if k in attributes}
         extra = {**kept, "attributes": attributes, **row.pop("more", {})}
         row |= {URI: uri, CLASS_NAME: name, LABEL_ID: self._known.label(own.get("label_id"))}
+        row[SENT] = self._known.sent(own.get("label_id"))
         row["track_id"] = own.get("track_id") or None
         plain = {"occluded": "0", "z_order": "0", "source": "manual"}
         self.rows.add(row, {FORMAT: {k: v for k, v in extra.items() if v and plain.get(k) != v}}, where)

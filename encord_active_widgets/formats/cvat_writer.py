@@ -26,6 +26,7 @@ from ..schema import (
     KIND_ROTATED_BOX,
     LABEL_ID,
 )
+from ..store.writing import Writing
 from .label_studio_writer import Written, as_held, by_item, held_text, marked, shape_notes
 
 FORMAT = "cvat"
@@ -48,8 +49,10 @@ def write_cvat(
     *,
     name: str,
     project: str,
+    moment: int,
     classes: list[str],
     runs: Mapping[str, pl.DataFrame],
+    writing: Writing | None = None,
 ) -> Written:
     """Write one XML file, and beside it the labels for CVAT's constructor.
 
@@ -65,12 +68,16 @@ def write_cvat(
         Of the task.
     project : str
         What the ids of labels are marked with.
+    moment : int
+        The last edit of the project.
     classes : list of str
         All classes of the project.
     runs : mapping
         Predictions by the name of their model, written as shapes of the source "auto".
+    writing : Writing, optional
+        What takes the files away again if the export fails.
     """
-    mine = by_item(marked(labels, project))
+    mine = by_item(marked(labels, project, moment))
     theirs = [(run, by_item(frame)) for run, frame in runs.items()]
     used = [c for f in (labels, *runs.values()) for c in f[CLASS_NAME].drop_nulls().unique(maintain_order=True)]
     task = _Task(name, list(dict.fromkeys([*classes, *sorted(set(used))])))
@@ -81,14 +88,13 @@ def write_cvat(
             shapes += [_shape({**row, "model": run}, task) for row in found.get(item[ITEM_ID], [])]
         about = {"id": i, "name": item["file_name"], "width": item["width"], "height": item["height"]}
         images.append(f"  <image{_attributes(about)}>\n{''.join(shapes)}  </image>\n")
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    writing = writing or Writing(f'"{path}"')
+    with writing.file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(_head(task, items.height))
         file.writelines(images)
         file.write("</annotations>\n")
-    temporary.replace(path)
     beside = path.with_suffix(".labels.json")
-    beside.write_text(json.dumps(_constructor(task), ensure_ascii=False, indent=1), "utf-8")
+    writing.text(beside, json.dumps(_constructor(task), ensure_ascii=False, indent=1))
     notes = [n for n in shape_notes([labels, *runs.values()]) if "lines" not in n and "poses" not in n]
     return Written([path, beside], notes)
 

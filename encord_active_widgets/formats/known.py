@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import polars as pl
 
 from ..schema import ITEM_ID, URI
+
+_SENT = "~"
 
 
 @dataclass
@@ -50,8 +53,18 @@ class Known:
 
     def label(self, text: object) -> str | None:
         """Return the id of the label that a file speaks of, if it is one of this project."""
-        project, mark, label_id = text.partition("/") if isinstance(text, str) else ("", "", "")
-        return label_id if mark and project and project == self.project else None
+        return self._parts(text)[0]
+
+    def sent(self, text: object) -> str | None:
+        """Return what a file tells of that label when it was handed out; see `as_sent`. Older files do not."""
+        return self._parts(text)[1]
+
+    def _parts(self, text: object) -> tuple[str | None, str | None]:
+        project, mark, named = text.partition("/") if isinstance(text, str) else ("", "", "")
+        if not mark or not project or project != self.project:
+            return None, None
+        label_id, _, sent = named.partition(_SENT)
+        return label_id, sent or None
 
     def find(self, name: str) -> str | None:
         """Return the address that is `name`, was handed out as it, or is the only one that ends with it."""
@@ -64,6 +77,23 @@ class Known:
         return same[0] if len(same) == 1 else None
 
 
-def reference(project: str, label_id: str) -> str:
-    """Return how a label is named in a file for annotators."""
-    return f"{project}/{label_id}"
+def reference(project: str, label_id: str, sent: str) -> str:
+    """Return how a label is named in a file for annotators.
+
+    >>> reference("0a1b2c3d", "5f0e:3", as_sent(17, "cat"))
+    '0a1b2c3d/5f0e:3~11-6a8b12bb'
+    """
+    return f"{project}/{label_id}{_SENT}{sent}"
+
+
+def as_sent(moment: int, class_name: str | None) -> str:
+    """Say what a label was when it was handed out: after which edit, and a digest of its class.
+
+    Its shape need not be told: a label that gets another one is a new label.
+    """
+    return f"{moment:x}-{class_digest(class_name)}"
+
+
+def class_digest(class_name: str | None) -> str:
+    """Return eight hexadecimal digits that say which class it is."""
+    return hashlib.blake2b((class_name or "").encode("utf-8", "replace"), digest_size=4).hexdigest()

@@ -19,13 +19,13 @@ from ..errors import InputError
 from ..schema import ITEM_ID, KIND_CLASSIFICATION, LABEL_ID, URI
 from .known import Known
 from .label_studio_addresses import addresses_of, image_of, is_image, text_of
-from .label_studio_shapes import LABEL_KEYS, class_names, pose, shape
+from .label_studio_shapes import LABEL_KEYS, class_names, is_away, pose, shape
 from .regions import Found, number
-from .returned_rows import AT, Rows, clean
+from .returned_rows import AT, SENT, Rows, clean
 from .source import Fault, Source, existing
 
 FORMAT = "label_studio"
-_OUR_REGION = re.compile(r"^([0-9a-f]+)_([0-9a-f]{16})_(\d+)(?:\.\d+)?$")
+_OUR_REGION = re.compile(r"^([0-9a-f]+)_([0-9a-f]{16})_(\d+)(?:-([0-9a-f]+-[0-9a-f]{8}))?(?:\.\d+)?$")
 _SHOWN = 60
 _NO_SIZE = 'export as JSON, with "original_width" and "original_height"'
 _ABOUT = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time", "id", "agreement")
@@ -54,8 +54,9 @@ def read_label_studio(
     -------
     Source
         Labels with `label_id` where they are labels that were handed out, with `annotator`, and with `seconds`:
-        the lead time of an annotation divided by its labels. `card["sent"]` lists the ids handed out with tasks
-        that have an annotation.
+        the lead time of an annotation divided by its labels. `card["sent"]` has the ids handed out with tasks
+        that have an annotation, and what those labels were then; `card["damaged"]` those of them that may be among
+        what cannot be read.
 
     Raises
     ------
@@ -71,7 +72,8 @@ def read_label_studio(
         first = f" The first: {reader.rows.faults[0].why}." if reader.rows.faults else ""
         raise InputError(f'"{path}" holds no task with an image.{first}', "Export as JSON or JSON-MIN.")
     labels, faults = reader.rows.frame()
-    card = {"format": FORMAT, "annotations": os.fspath(file), "sent": sorted(reader.sent)}
+    damaged = sorted(i for i in reader.rows.damaged if i is not None)
+    card = {"format": FORMAT, "annotations": os.fspath(file), "sent": reader.sent, "damaged": damaged}
     items = pl.DataFrame({URI: list(reader.uris)}, schema={URI: pl.String})
     return Source(items, path.stem, card, labels=labels, faults=faults)
 
@@ -102,7 +104,9 @@ class _Reader:
         self._images = images
         self.rows = Rows()
         self.uris: dict[str, None] = {}
-        self.sent: set[str] = set()
+        self.sent: dict[str, str] = {}
+        self._lost = False
+        """Whether the task holds what may be a label and cannot be read."""
 
     def task(self, i: int, task: Any) -> None:
         """Read one task of an export, or one row of JSON-MIN."""
@@ -115,16 +119,21 @@ class _Reader:
         if uri is None:
             return
         self.uris[uri] = None
+        self._lost = False
         annotations = list(self._annotations(task, data, where))
-        if annotations:
-            sent = data.get("label_ids")
-            own = [self._known.label(s) for s in sent] if isinstance(sent, list) else []
-            self.sent.update(s for s in own if s is not None)
+        sent = data.get("label_ids") if annotations else None
+        told = ((self._known.label(s), self._known.sent(s)) for s in sent) if isinstance(sent, list) else ()
+        own = {label_id: known or "" for label_id, known in told if label_id is not None}
+        self.sent |= own
         newest = max(annotations, key=lambda a: text_of(a.get("updated_at")), default=None)
         for annotation in annotations:
             self._annotation(annotation, uri, where, data, newest=annotation is newest)
+        if self._lost:  # which labels these were is not known
+            self.rows.damaged |= own.keys()
 
-    def _skip(self, where: str, why: str, remedy: str, what: str = "skipped") -> None:
+    def _skip(self, where: str, why: str, remedy: str, what: str = "skipped", *, label: bool = True) -> None:
+        """List what cannot be used; `label` says that it may have been one."""
+        self._lost |= label and what == "skipped"
         self.rows.faults.append(Fault(clean(where), what, clean(why), remedy))
 
     # -- which image --------------------------------------------------------------------------
@@ -161,7 +170,9 @@ class _Reader:
                 self._skip(where, 'one of its annotations has no list "result"', "export the task again")
             elif annotation.get("was_cancelled") or annotation.get("skipped"):
                 who = _who(annotation.get("completed_by"))
-                self._skip(where, f"an annotation was cancelled{f' by {who}' if who else ''}", "annotate it again")
+                self._skip(
+                    where, f"an annotation was cancelled{f' by {who}' if who else ''}", "annotate it again", label=False
+                )
             else:
                 yield annotation
 
@@ -210,7 +221,8 @@ class _Reader:
             if isinstance(row, Found):
                 self._skip(f"{where}, {own}", row.why, row.remedy)
             else:
-                row |= {LABEL_ID: self._known.label(row[LABEL_ID]), "meta": parts[0]["meta"]}
+                named = row[LABEL_ID]
+                row |= {LABEL_ID: self._known.label(named), SENT: self._known.sent(named), "meta": parts[0]["meta"]}
                 found.append((row, f"{where}, {own}"))
         self._keep(found, annotation, uri, beside)
 
@@ -231,9 +243,12 @@ class _Reader:
     def _rows(self, r: Json, uri: str, place: str, data: Json, *, newest: bool) -> Iterator[Json]:
         value = r.get("value")
         if not isinstance(value, dict) or not ("choices" in value or _has_label(value)):
-            self._skip(place, f"the tool {text_of(r.get('type')) or 'of it'} draws no label", "keep it in Label Studio")
+            tool = text_of(r.get("type")) or "of it"
+            self._skip(place, f"the tool {tool} draws no label", "keep it in Label Studio", label=False)
             return
-        own = self._known.label(_own_label(r))
+        own = _own_label(r)
+        if self._known.label(own) is None:
+            own = None
         meta = r["meta"] if isinstance(r.get("meta"), dict) else {}
         mark: Json = {"region": text_of(r.get("id")) or None, "meta": meta}
         if "choices" in value:
@@ -241,19 +256,20 @@ class _Reader:
             names = [c for c in choices if isinstance(c, str) and c] if isinstance(choices, list) else []
             if not names or len(names) < len(choices):
                 self._skip(place, "its choice is no list of texts", "answer it again")
-            fallback = (
-                self._known.label(data.get("class_label_id"))
-                if newest and r.get("from_name") in ("class", None)
-                else None
-            )
+            fallback = data.get("class_label_id") if newest and r.get("from_name") in ("class", None) else None
             for i, name in enumerate(names):
                 given = (own or fallback) if i == 0 else None
-                yield {"kind": KIND_CLASSIFICATION, "class_name": clean(name), LABEL_ID: given, **mark}
+                which = {LABEL_ID: self._known.label(given), SENT: self._known.sent(given)}
+                yield {"kind": KIND_CLASSIFICATION, "class_name": clean(name), **which, **mark}
             return
         size = self._size(r, uri)
         found = shape(r, value, size) if size else Found("its image has no size", _NO_SIZE)
         if isinstance(found, Found):
             self._skip(place, found.why, found.remedy)
+            return
+        assert size is not None
+        if is_away(found, size):
+            self._skip(place, "it lies outside its image", "draw it again, or delete it in Label Studio")
             return
         if found.pop("outside", False):
             self._skip(place, "it lies partly outside its image", "check it", what="kept")
@@ -265,7 +281,8 @@ class _Reader:
             self._skip(place, "it has no class", "choose one for it in Label Studio")
             return
         more = {"labels": names} if len(names) > 1 else {}
-        yield {**found, "class_name": clean(names[0]), LABEL_ID: own, "more": more, **mark}
+        which = {LABEL_ID: self._known.label(own), SENT: self._known.sent(own)}
+        yield {**found, "class_name": clean(names[0]), **which, "more": more, **mark}
 
     def _size(self, r: Json, uri: str) -> tuple[float, float] | None:
         """Return the size that per cent are of: the result's own, else that of the image."""
@@ -282,7 +299,7 @@ def _own_label(r: Json) -> str | None:
         return str(meta[LABEL_ID])
     match = _OUR_REGION.match(text_of(r.get("id")))
     return (
-        f"{match[1]}/{match[2]}:{match[3]}"
+        f"{match[1]}/{match[2]}:{match[3]}" + (f"~{match[4]}" if match[4] else "")
         if match and not (isinstance(meta, dict) and "prediction_id" in meta)
         else None
     )

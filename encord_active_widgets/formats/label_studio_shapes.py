@@ -17,6 +17,7 @@ from ..schema import (
     KIND_ROTATED_BOX,
     LABEL_ID,
 )
+from .coco_writer import corners_of
 from .regions import Found, ellipse, number
 
 LABEL_KEYS = (
@@ -30,6 +31,21 @@ _MOST_SIDE_PX = 1_000_000
 
 Size = tuple[float, float]
 Row = dict[str, Any]
+
+
+def is_away(row: Mapping[str, Any], size: Size) -> bool:
+    """Tell whether a shape in pixels lies beside its image altogether."""
+    if row["kind"] == KIND_MASK:
+        return False
+    if row["kind"] == KIND_ROTATED_BOX:
+        corners = corners_of(row["x"], row["y"], row["w"], row["h"], row["angle"])
+        xs, ys = corners[:, 0].tolist(), corners[:, 1].tolist()
+    elif row["kind"] == KIND_BOX:
+        xs, ys = [row["x"], row["x"] + row["w"]], [row["y"], row["y"] + row["h"]]
+    else:
+        xs, ys = row["points"][0::2], row["points"][1::2]
+    edge = _OUTSIDE_PERCENT * max(size)
+    return any(max(at) < -edge or min(at) > side + edge for at, side in ((xs, size[0]), (ys, size[1])))
 
 
 def class_names(value: Mapping[str, Any]) -> list[str]:

@@ -31,8 +31,9 @@ from ..schema import (
     PREDICTION_ID,
     URI,
 )
+from ..store.writing import Writing
 from .coco_writer import corners_of
-from .known import reference
+from .known import as_sent, reference
 from .outlines import joined, polygon_rings
 
 IMAGE = "image"
@@ -43,6 +44,7 @@ _CONTROLS = {
     POINTS: ("KeyPointLabels", "keypointlabels"),
     BRUSH: ("BrushLabels", "brushlabels"),
 }
+_IN_REGIONS = str.maketrans(":/~", "__-")
 _DOT_PERCENT = 0.75
 """How large a point is drawn, in per cent of the image's width."""
 _NO_XML = frozenset([*map(chr, (*range(9), 11, 12, *range(14, 32))), "\ufffe", "\uffff"])
@@ -62,9 +64,11 @@ def write_label_studio(
     path: Path,
     *,
     project: str,
+    moment: int,
     addresses: Mapping[str, str],
     runs: Mapping[str, pl.DataFrame],
     classes: tuple[list[str], list[str]],
+    writing: Writing | None = None,
 ) -> Written:
     """Write tasks as JSON, and beside them the labeling interface as XML.
 
@@ -78,19 +82,23 @@ def write_label_studio(
         The JSON file; the interface goes to the same name with `.interface.xml`.
     project : str
         What the ids of labels are marked with.
+    moment : int
+        The last edit of the project.
     addresses : mapping
         What Label Studio opens, by item id.
     runs : mapping
         Predictions by the name of their model, with `confidence`.
     classes : two lists of str
         The classes of objects, and those of whole images.
+    writing : Writing, optional
+        What takes the files away again if the export fails.
     """
     out = Written()
-    mine = by_item(marked(labels, project))
+    mine = by_item(marked(labels, project, moment))
     theirs = {name: by_item(frame) for name, frame in runs.items()}
     used: set[str] = set()
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    writing = writing or Writing(f'"{path}"')
+    with writing.file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for i, item in enumerate(items.select(ITEM_ID, URI, "width", "height").iter_rows(named=True)):
             rows = mine.get(item[ITEM_ID], [])
             predicted = {name: found.get(item[ITEM_ID], []) for name, found in theirs.items()}
@@ -98,9 +106,8 @@ def write_label_studio(
             used.update(r["from_name"] for part in (*task["annotations"], *task["predictions"]) for r in part["result"])
             file.write(f"{',' if i else '['}\n{json.dumps(task, ensure_ascii=False, separators=(',', ':'))}")
         file.write("\n]\n")
-    temporary.replace(path)
     interface = path.with_suffix(".interface.xml")
-    interface.write_text(labeling_interface(used, *classes), "utf-8")
+    writing.text(interface, labeling_interface(used, *classes))
     out.files = [path, interface]
     out.notes = shape_notes([labels, *runs.values()])
     if not classes[0] and not classes[1]:
@@ -132,9 +139,10 @@ def as_held(row: Mapping[str, Any]) -> dict[str, Any]:
     return held
 
 
-def marked(labels: pl.DataFrame, project: str) -> pl.DataFrame:
-    """Give labels the ids by which a file names them."""
-    names = [reference(project, i) for i in labels[LABEL_ID]]
+def marked(labels: pl.DataFrame, project: str, moment: int) -> pl.DataFrame:
+    """Give labels the names by which a file speaks of them."""
+    rows = labels.select(LABEL_ID, CLASS_NAME).iter_rows()
+    names = [reference(project, label_id, as_sent(moment, name)) for label_id, name in rows]
     return labels.with_columns(pl.Series(LABEL_ID, names, dtype=pl.String))
 
 
@@ -175,7 +183,7 @@ def _results(row: Mapping[str, Any], size: tuple[int, int]) -> list[dict[str, An
     kept = {key: row[key], **{k: row[k] for k in ("track_id", "annotator") if row.get(k) is not None}}
     if row.get(CONFIDENCE) is not None:
         base["score"] = row[CONFIDENCE]
-    mark = str(row[key]).replace(":", "_").replace("/", "_")
+    mark = str(row[key]).translate(_IN_REGIONS)
     if row["kind"] == KIND_CLASSIFICATION:
         value = {"choices": [row[CLASS_NAME]]}
         return [{"id": mark, "type": "choices", "from_name": CLASSES, **base, "value": value, "meta": kept}]

@@ -14,6 +14,8 @@ from .source import Fault, valid_text
 
 AT = "at"
 """When a label was given, as text that sorts by time: of several answers to one label the last counts."""
+SENT = "sent"
+"""What a label was when it was handed out; see `known.as_sent`."""
 _COLUMNS = (
     URI, LABEL_ID, "kind", CLASS_NAME, "x", "y", "w", "h", "angle", "points", "visibility", "rle", "mask_h", "mask_w",
     "track_id", "annotator", "seconds", EXTRA,
@@ -26,6 +28,8 @@ class Rows:
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        self.damaged: set[str | None] = set()
+        """Ids of labels that the file holds and that cannot be read: nobody took them away."""
         self._rows: list[dict[str, Any]] = []
         self._places: list[str] = []
 
@@ -38,13 +42,14 @@ class Rows:
 
     def frame(self) -> tuple[pl.DataFrame, list[Fault]]:
         """Return the labels that can be used, and all faults, each with its place in the file."""
-        columns = {c: LABELS.columns.get(c, pl.String) for c in _COLUMNS} | {AT: pl.String}
+        columns = {c: LABELS.columns.get(c, pl.String) for c in _COLUMNS} | {AT: pl.String, SENT: pl.String}
         values = {c: [row.get(c) for row in self._rows] for c in columns}
         frame = pl.DataFrame({c: pl.Series(c, v, dtype=columns[c]) for c, v in values.items()})
-        labels, faults = label_columns(frame, carry=(AT,))
-        faults = [
-            Fault(self._places[int(m[1])], f.what, f.why, f.remedy) if (m := _ROW.match(f.where)) else f for f in faults
-        ]
+        labels, faults = label_columns(frame, carry=(AT, SENT))
+        for i, fault in enumerate(faults):
+            if m := _ROW.match(fault.where):
+                faults[i] = Fault(self._places[int(m[1])], fault.what, fault.why, fault.remedy)
+                self.damaged |= {self._rows[int(m[1])].get(LABEL_ID)} if fault.what == "skipped" else set()
         return labels, [*self.faults, *faults]
 
 

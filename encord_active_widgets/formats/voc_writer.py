@@ -24,6 +24,7 @@ from ..schema import (
     KIND_POLYGON,
     KIND_ROTATED_BOX,
 )
+from ..store.writing import Writing
 from .folder import within
 from .voc import DEEPEST, FOLDER, FORMAT, OF_IMAGE, OF_OBJECT, SHOWN
 
@@ -36,7 +37,7 @@ class Written:
     notes: list[str] = field(default_factory=list)
 
 
-def write_voc(items: pl.DataFrame, labels: pl.DataFrame, folder: Path) -> Written:
+def write_voc(items: pl.DataFrame, labels: pl.DataFrame, folder: Path, *, writing: Writing | None = None) -> Written:
     """Write one XML an image below `folder/Annotations`.
 
     Parameters
@@ -45,13 +46,15 @@ def write_voc(items: pl.DataFrame, labels: pl.DataFrame, folder: Path) -> Writte
         `item_id`, `file_name` (relative), `width`, `height`.
     labels : pl.DataFrame
         Labels of these items.
+    writing : Writing, optional
+        What takes the files away again if the export fails.
 
     Raises
     ------
     InputError
         A file name leaves the folder.
     """
-    out = Written()
+    out, writing = Written(), writing or Writing(f'"{folder}"')
     objects = labels.filter(pl.col("kind") != KIND_CLASSIFICATION)
     if objects.height < labels.height:
         out.notes.append(f"{labels.height - objects.height:,} classes of whole images: VOC has no place for them")
@@ -69,8 +72,7 @@ def write_voc(items: pl.DataFrame, labels: pl.DataFrame, folder: Path) -> Writte
     dropped: dict[str, int] = {}
     for item in items.iter_rows(named=True):
         file = _xml_file(folder / FOLDER, item["file_name"], taken)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(_lines(item, by_item.get(item[ITEM_ID], []), dropped)), "utf-8")
+        writing.text(file, "".join(_lines(item, by_item.get(item[ITEM_ID], []), dropped)))
         out.files.append(file)
     out.notes += [f"{n:,} of {key}: VOC cannot hold it" for key, n in dropped.items()]
     return out

@@ -23,6 +23,7 @@ from ..schema import (
     KIND_ROTATED_BOX,
     LABEL_ID,
 )
+from ..store.writing import Writing
 from .folder import within
 from .yolo import DATA_FILE, SPLITS
 from .yolo_rows import OUTSIDE
@@ -79,6 +80,7 @@ def write_yolo(
     task: str | None = None,
     kpt_shape: Sequence[int] | None = None,
     extra: Mapping[str, Any] | None = None,
+    writing: Writing | None = None,
 ) -> Written:
     """Write `data.yaml` and one label file an image; images are placed by the caller.
 
@@ -97,6 +99,8 @@ def write_yolo(
         Points of a pose, and numbers a point; by default as many points as the labels have.
     extra : mapping, optional
         What the data.yaml that was read said besides; what it says of keypoints is kept.
+    writing : Writing, optional
+        What takes the files away again if the export fails.
 
     Raises
     ------
@@ -108,7 +112,7 @@ def write_yolo(
     if task == "pose" and kpt_shape is None:
         points = labels.filter(pl.col("kind") == KIND_KEYPOINTS)["points"].list.len().max()
         kpt_shape = [int(points) // 2 if isinstance(points, int) else 1, 3]
-    out = Written()
+    out, writing = Written(), writing or Writing(f'"{folder}"')
     rows = _Rows({name: code for code, name in names.items()}, task, kpt_shape or (0, 3))
     by_item: dict[str, list[dict[str, Any]]] = {}
     for row in labels.iter_rows(named=True):
@@ -129,8 +133,7 @@ def write_yolo(
                 f'"{other}" and "{item["file_name"]}" share the label file "{file}" but not their labels.',
                 "Give one of the images another name, or write COCO.",
             )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, "utf-8")
+        writing.text(file, text)
         if other == item["file_name"]:
             out.files.append(file)
     out.notes += rows.notes()
@@ -139,16 +142,15 @@ def write_yolo(
     kept = {k: _numbered(v) for k, v in (extra or {}).items() if k in _OF_POSES}
     about_points = {"kpt_shape": list(kpt_shape), **kept} if kpt_shape and task == "pose" else {}
     config = {**_places(splits, out.notes), "task": task, **about_points, "names": dict(sorted(names.items()))}
-    out.files.append(_write_yaml(folder / DATA_FILE, config))
+    writing.text(folder / DATA_FILE, _yaml_text(config))
+    out.files.append(folder / DATA_FILE)
     return out
 
 
-def _write_yaml(file: Path, config: dict[str, Any]) -> Path:
+def _yaml_text(config: dict[str, Any]) -> str:
     import yaml
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), "utf-8")
-    return file
+    return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
 def _places(splits: set[str], notes: list[str]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def _read_local(path: str) -> bytes:
     except FileNotFoundError as error:
         raise ImageError(
             f"There is no file at {shown(path)}.",
-            "Restore it or move the images back, then call p.refresh().",
+            "Restore it, or say where the images are now: p.relocate(FOLDER).",
         ) from error
     except IsADirectoryError as error:
         raise ImageError(f"{shown(path)} is a folder, not an image.", "Remove the item.") from error

@@ -12,6 +12,8 @@ from ..errors import InputError
 Fit = Literal["crop", "stretch", "pad"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 
+MOST_SIDE_PX = 8192
+"""A larger side is a slip of the pen: no model takes it, and a batch of such images fills the memory."""
 _EPSILON = 1e-6
 """In pixels: a side that is whole but for rounding stays whole."""
 
@@ -76,9 +78,14 @@ def as_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     """
     if size is None:
         return None
-    both: tuple[Any, ...] = (size, size) if isinstance(size, (int, float, str, np.integer)) else tuple(size)
+    both: tuple[Any, ...] = tuple(size) if isinstance(size, (tuple, list, np.ndarray)) else (size, size)
     if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, np.integer)) or v < 1 for v in both):
-        raise InputError(f"{size!r} is no size of an image.", "Give the side in pixels, or (height, width).")
+        raise InputError(f"{size!r:.80} is no size of an image.", "Give the side in pixels, or (height, width).")
+    if max(both) > MOST_SIDE_PX:
+        raise InputError(
+            f"Images of {both[0]:,} × {both[1]:,} px are too large for an embedder.",
+            f"Give at most {MOST_SIDE_PX:,} px a side.",
+        )
     return int(both[0]), int(both[1])
 
 

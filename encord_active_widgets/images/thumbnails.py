@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ..errors import ImageError, ProjectError, ShapeError
+from ..errors import DiskFullError, ImageError, ProjectError, ShapeError
+from ..store.writing import room_for
 from .decode import decode, encode_jpeg, shrink
 
 THUMBNAIL_SIDE_PX = 128
@@ -195,17 +196,21 @@ class ThumbnailStore:
         target = self._path / name
         temporary = target.with_suffix(".tmp")
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
-            frame.sort("high", "low").rechunk().write_ipc(temporary, compression="uncompressed")
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(target)
+            with room_for("a part of the thumbnails"):
+                self._path.mkdir(parents=True, exist_ok=True)
+                frame.sort("high", "low").rechunk().write_ipc(temporary, compression="uncompressed")
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+                temporary.replace(target)
+        except DiskFullError:
+            raise
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise ProjectError(
                 f"Thumbnails cannot be written to {str(self._path)!r}: {error}.",
-                "Free some space or correct the folder's permissions; they are made again.",
+                "Correct the folder's permissions; they are made again.",
             ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
         return name
 
     def _merge(self) -> None:

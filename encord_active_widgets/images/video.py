@@ -53,6 +53,8 @@ _REORDERED_CODECS = frozenset({"h264", "hevc"})
 _FRAME_A_PACKET = frozenset({"h264", "hevc", "vp9", "av1", "mjpeg", "ffv1", "prores"})
 """Codecs whose packets are a shown frame each; packets of others may show nothing."""
 
+_NEVER_ASKS_FROM = 19
+"""The version of PyAV that has no such option any more."""
 _RESTORE = "Restore it or move it back, then call p.refresh()."
 _CONVERT = "Convert it, for example to MP4."
 
@@ -178,6 +180,11 @@ def video_size(path: str) -> tuple[int, int]:
     return width, height
 
 
+def _about_tags(av: Any) -> dict[str, Any]:
+    """Say that damaged tags are no concern of ours, to the versions of PyAV that ask: from 19 on none does."""
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < _NEVER_ASKS_FROM else {}
+
+
 class _Reader:
     """One open video, and where its decoder stands."""
 
@@ -193,8 +200,8 @@ class _Reader:
         if self.stamp is None:
             raise ImageError(f"There is no video at {shown(self.path)}.", _RESTORE)
         try:
-            # Behind its protocol a name such as "cam-10:30.mp4" stays a name; damaged tags are no concern of ours.
-            self._container: InputContainer = av.open(f"file:{self.path}", metadata_errors="replace")
+            # Behind its protocol a name such as "cam-10:30.mp4" stays a name.
+            self._container: InputContainer = av.open(f"file:{self.path}", **_about_tags(av))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise ImageError(
                 f"{shown(self.path)} is not a video that can be read: {error}.", "Check the file."

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from ..expressions import from_tree, tree
+from ..expressions import from_tree, inner_of_has, labelled, tree
 from ..levels import Level
 from ..schema import TAGS
 from .filters import Spec
@@ -192,7 +192,7 @@ def _code(node: Any) -> str | None:
     if not isinstance(node, dict):
         return None
     if "Column" in node:
-        return f"pl.col({node['Column']!r})"
+        return _column_code(node["Column"])
     if "Literal" in node:
         value = _literal(node)
         return repr(value) if value is not None else None
@@ -205,6 +205,14 @@ def _code(node: Any) -> str | None:
     if "Function" in node:
         return _function_code(node["Function"])
     return None
+
+
+def _column_code(name: str) -> str:
+    """Write a column, or the condition on labels that goes by its name."""
+    inner = inner_of_has(name)
+    if inner is None:
+        return f"pl.col({name!r})"
+    return "ea.labelled()" if labelled().meta.root_names() == [name] else f"ea.has({code_of(inner)})"
 
 
 def _receiver(node: dict[str, Any], text: str) -> str:

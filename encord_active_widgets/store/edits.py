@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from ..schema import EDITS, UTC_MICROSECONDS
-from .fold import REDO, UNDO, Edit, Folded, apply, fold, parse_payload, parts
+from .fold import REDO, TOOK, UNDO, Edit, Folded, apply, fold, parse_payload, parts
 from .rows import RowSet
 from .tables import Table
 
@@ -98,7 +98,7 @@ class EditLog:
         now = dt.datetime.now(dt.UTC)
         seq = self._edits[-1].seq if self._edits else 0
         edits = [
-            Edit(_new_id(now), seq + 1 + i, level, kind, rows.encoding, rows.data, rows.n, payload, undoes)
+            Edit(new_id(now), seq + 1 + i, level, kind, rows.encoding, rows.data, rows.n, payload, undoes)
             for i, (level, kind, rows, payload, undoes) in enumerate(entries)
         ]
         self._table.append(_frame(edits, now, cause, code), cause={"cause": cause, "code": code}, durable=True)
@@ -128,8 +128,13 @@ class EditLog:
         return self._times.get(edit_id, (None, "", ""))
 
     def undo(self, n: int, *, cause: str) -> list[Edit]:
-        """Undo the last `n` edits in force; return them, newest first."""
-        targets = self._folded.done[::-1][:n]
+        """Undo the last `n` edits in force; return them, newest first. All that one merge brought counts as one."""
+        targets: list[Edit] = []
+        taken: set[str] = set()
+        for edit in reversed(self._folded.done):
+            if len(targets) < n and edit.edit_id not in taken:
+                targets.append(edit)
+                taken |= set(edit.payload["edits"]) if edit.kind == TOOK else set()
         if targets:
             entries = [(t.level, UNDO, _NO_ROWS, {"text": t.text}, t.edit_id) for t in targets]
             self.append_many(entries, cause=cause, code=f"p.undo({n})")
@@ -204,7 +209,7 @@ class EditLog:
         return edits
 
 
-def _new_id(now: dt.datetime) -> str:
+def new_id(now: dt.datetime) -> str:
     """Return an id that sorts by time and is unique across processes."""
     return f"{int(now.timestamp() * 1e6):014x}-{os.getpid():x}-{uuid.uuid4().hex[:8]}"
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping
+from bisect import insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +24,8 @@ Codes = NDArray[np.uint8]
 
 UNDO = "undo"
 REDO = "redo"
+TOOK = "took"
+"""The kind of the entry that says which entries one merge brought: to undo it leaves them all out."""
 
 DECISIONS = ("open", "accepted", "rejected", "changed", "removed")
 """What a review may say of a row; the place is the code that is kept."""
@@ -84,6 +87,7 @@ _WORDS: dict[str, Callable[[dict[str, Any], str, str], str]] = {
     "correct": lambda _, noun, __: f"took corrections of {noun}",
     "apart": lambda _, noun, __: f"said that {noun} are no duplicates of each other",
     "revert": lambda p, *_: f'restored snapshot "{p["name"]}"',
+    TOOK: lambda p, *_: f"merged {p['n']:,} edit{'' if p['n'] == 1 else 's'} of another copy",
     "merge": lambda p, *_: f"settled a merge, {p['conflicts']:,} conflict{'' if p['conflicts'] == 1 else 's'}",
     "collected": lambda p, *_: f'applied edits collected in "{p["page"]}"',
     "save_filter": lambda p, *_: f'saved filter "{p["name"]}"',
@@ -170,15 +174,20 @@ def effective(edits: Iterable[Edit]) -> tuple[list[Edit], list[Edit]]:
 
     A fresh edit ends the possibility of redo, as in any editor.
     """
+    edits = list(edits)
     done: list[Edit] = []
     undone: list[Edit] = []
     ended: list[Edit] = []
+    out = left_out(edits)
     for edit in edits:
+        if edit.edit_id in out:
+            continue
         if edit.kind == UNDO:
-            _move(done, undone, edit.undoes)
+            undone += _taken(done, edit.undoes)
         elif edit.kind == REDO:
             # Where two logs were merged, an edit of the other one may stand between an undo and its redo.
-            _ = _move(undone, done, edit.undoes) or _move(ended, done, edit.undoes)
+            for back in _taken(undone, edit.undoes) or _taken(ended, edit.undoes):
+                insort(done, back, key=lambda e: (e.seq, e.edit_id))
         else:
             done.append(edit)
             ended += undone
@@ -186,12 +195,25 @@ def effective(edits: Iterable[Edit]) -> tuple[list[Edit], list[Edit]]:
     return done, undone
 
 
-def _move(source: list[Edit], target: list[Edit], edit_id: str | None) -> bool:
-    for i in range(len(source) - 1, -1, -1):
-        if source[i].edit_id == edit_id:
-            target.append(source.pop(i))
-            return True
-    return False  # another process undid it first: undoing twice changes nothing
+def left_out(edits: Sequence[Edit]) -> set[str]:
+    """Return the ids of the entries that only merges brought which are undone."""
+    merges = {e.edit_id: set(e.payload["edits"]) for e in edits if e.kind == TOOK}
+    if not merges:
+        return set()
+    undone: set[str] = set()
+    for edit in edits:
+        if edit.undoes in merges:
+            undone = undone | {edit.undoes} if edit.kind == UNDO else undone - {edit.undoes}
+    gone = set[str]().union(*(merges[i] for i in undone))
+    return gone.difference(*(ids for i, ids in merges.items() if i not in undone))
+
+
+def _taken(edits: list[Edit], edit_id: str | None) -> list[Edit]:
+    """Take one edit out of a list; none where another process undid it first: undoing twice changes nothing."""
+    for i in range(len(edits) - 1, -1, -1):
+        if edits[i].edit_id == edit_id:
+            return [edits.pop(i)]
+    return []
 
 
 def fold(edits: Iterable[Edit], sizes: Mapping[str, int]) -> Folded:
@@ -277,7 +299,9 @@ def _restore(level: LevelEdits, edit: Edit) -> None:
 def _add(level: LevelEdits, edit: Edit) -> None:
     mask = decode_mask(edit.encoding, edit.rows, level.n)
     level.added = mask if level.added is None else level.added | mask
-    level.replaces |= {int(new): old for new, old in edit.payload.get("replaces", {}).items()}
+    # Another process may have written the edit before this one has read the rows: it is folded again with them.
+    pairs = ((int(new), old) for new, old in edit.payload.get("replaces", {}).items())
+    level.replaces |= {new: old for new, old in pairs if max(new, old) < level.n}
 
 
 def _withdraw(level: LevelEdits, edit: Edit) -> None:

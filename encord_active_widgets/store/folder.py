@@ -130,7 +130,7 @@ class ProjectFolder:
         """Bring the tables of an older version to today's columns."""
         if self.labels.exists():
             self.labels.replace(self.labels.read())
-        self.write_card({**self.card(), "format": schema.FORMAT_VERSION})
+        self.write_card({**self.card(), "format": schema.FORMAT_VERSION, "version": __version__})
 
     def values(self, family: str, level: str = schema.ITEM) -> Table:
         """Return the table of one family of row-wise metrics."""

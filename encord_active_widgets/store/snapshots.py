@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from .._version import __version__
-from ..errors import InputError, ProjectError, unknown
+from ..errors import DiskFullError, InputError, ProjectError, known_name
 from ..schema import TableSchema
 from .durable import sync_folder, write_json
 from .folder import ProjectFolder
 from .tables import Table
+from .writing import room_for
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -85,12 +86,15 @@ def take(folder: ProjectFolder, name: str, note: str, counts: Mapping[str, int])
     now = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
     record = Record(name, now, note, versions, dict(counts), _embedders(folder))
     try:
-        file.parent.mkdir(exist_ok=True)
-        write_json(file, asdict(record))
+        with room_for(f'the snapshot "{name}"'):
+            file.parent.mkdir(exist_ok=True)
+            write_json(file, asdict(record))
+    except DiskFullError:
+        raise
     except OSError as error:
         raise ProjectError(
             f'The snapshot "{name}" could not be written: {error.strerror or error}.',
-            "Free some space, or make the folder writable, and take it again.",
+            "Make the folder writable, and take it again.",
         ) from error
     return record
 
@@ -123,8 +127,7 @@ def record(folder: ProjectFolder, name: str) -> Record:
         There is none of this name.
     """
     known = {r.name: r for r in records(folder)}
-    if name not in known:
-        raise unknown("snapshot", name, known)
+    known_name("snapshot", name, known)
     return known[name]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ import polars as pl
 from ..errors import ProjectError
 from ..schema import TableSchema
 from .durable import sync_commits
+from .writing import room_for
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -24,7 +23,6 @@ _COMMIT_TRIES = 8
 _RETRY_PAUSE_S = 0.05
 _KEPT = {"delta.enableExpiredLogCleanup": "false"}
 """Delta would forget versions of more than 30 days ago when it writes a checkpoint; snapshots read them."""
-_FULL = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name))
 
 
 class Table:
@@ -118,11 +116,12 @@ class Table:
         schema_mode: Any = "merge" if mode == "append" else "overwrite"
         for attempt in range(_COMMIT_TRIES):
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                write_deltalake(
-                    str(self.path), data, mode=mode, schema_mode=schema_mode, commit_properties=properties,
-                    post_commithook_properties=keep_log, configuration=None if self.exists() else _KEPT,
-                )  # fmt: skip
+                with room_for(f'"{self.path.name}"'):
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    write_deltalake(
+                        str(self.path), data, mode=mode, schema_mode=schema_mode, commit_properties=properties,
+                        post_commithook_properties=keep_log, configuration=None if self.exists() else _KEPT,
+                    )  # fmt: skip
                 break
             except CommitFailedError as error:
                 # Two processes created the table, or its columns, at the same moment.
@@ -132,13 +131,6 @@ class Table:
                         "Another process writes to this project all the time; try again.",
                     ) from error
                 time.sleep(_RETRY_PAUSE_S * (attempt + 1))
-            except Exception as error:
-                if not _is_full(error):
-                    raise
-                raise ProjectError(
-                    f'The disk is full: "{self.path.name}" could not be written. What was there is as it was.',
-                    "Free some space and do it again.",
-                ) from error
         if durable:
             sync_commits(self.path, range(before + 1, self.version() + 1))
 
@@ -176,11 +168,6 @@ class GivenTable(Table):
 
     def _write(self, *_: Any, **__: Any) -> None:
         raise AssertionError("nothing writes here")
-
-
-def _is_full(error: Exception) -> bool:
-    """Tell whether a write failed for want of space; delta-rs says so in its text alone."""
-    return getattr(error, "errno", None) in _FULL or any(os.strerror(code) in str(error) for code in _FULL)
 
 
 def _collect(table: DeltaTable) -> pl.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import traitlets
 
-from ..errors import InputError, unknown
+from ..errors import InputError, known_name, whole_number
 from ..protocol.code import filter_code, level_code, root_code, selection_code, view_code
 from ..protocol.editing import Editing
 from ..protocol.filters import EMPTY, to_expr
@@ -92,8 +92,7 @@ class Explorer(anywidget.AnyWidget):
         self._callbacks: list[Callable[[View], Any]] = []
         self._closed = False
         self._group = ""
-        if height < _LEAST_HEIGHT_PX:
-            raise InputError(f"A height of {height} px is too small.", f"Give at least {_LEAST_HEIGHT_PX}.")
+        height = whole_number("height", height, least=_LEAST_HEIGHT_PX)
         self._service = Service(view)
         requests = {**self._service.handlers(), **Editing(self._service).handlers()}
         own = {
@@ -476,8 +475,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _column(self, name: str) -> str:
         columns = self._service.level.frame.columns
-        if name not in columns:
-            raise unknown("column", name, columns)
+        known_name("column", name, columns)
         return name
 
     def _naming(self, value: str | None) -> str | None:

@@ -20,10 +20,10 @@ from encord_active_widgets.cli import app
 from encord_active_widgets.errors import EawError
 
 EVERY = (
-    "acquire", "apply-edits", "check", "clone", "compute", "diff", "doctor", "duplicates", "evaluate",
+    "acquire", "apply-edits", "check", "clone", "compare", "compute", "diff", "doctor", "duplicates", "evaluate",
     "export", "history", "import coco", "import folder", "import frame", "import predictions", "import video",
     "import voc", "import yolo", "info", "init", "label-errors", "merge", "metric add", "metric list",
-    "metric run", "query", "restore", "snapshot", "snapshots", "start", "tag", "undo", "untag",
+    "metric run", "query", "report", "restore", "snapshot", "snapshots", "start", "tag", "undo", "untag",
 )  # fmt: skip
 
 
@@ -337,7 +337,8 @@ def test_a_full_disk_or_a_forbidden_place_is_told(eaw, project, monkeypatch):
     monkeypatch.setattr("polars.DataFrame.write_csv", full)
     done = eaw("export", "csv", "out.csv")
     assert done.code == 2
-    assert 'No space left on device "out.csv"' in done.stderr
+    assert 'The disk is full (No space left on device): "out.csv" could not be written' in done.stderr
+    assert "Free some space" in done.stderr
     assert len(ea.open(project.path)) == 60
 
 

@@ -92,6 +92,19 @@ def marimo(file: Path, home: Path) -> Iterator[Server]:
 
 
 @contextmanager
+def voila(notebook: Path, home: Path) -> Iterator[Server]:
+    """Run one notebook as a page of Voila."""
+    port = free_port()
+    command = [
+        sys.executable, "-m", "voila", str(notebook),
+        "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}", "--token=",
+    ]  # fmt: skip
+    # The page itself runs the notebook: a script of Voila's says as well that it is there.
+    with _running(command, f"http://127.0.0.1:{port}", "/voila/static/voila.js", notebook.parent, home) as server:
+        yield server
+
+
+@contextmanager
 def _running(command: list[str], url: str, health: str, root: Path, home: Path) -> Iterator[Server]:
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"

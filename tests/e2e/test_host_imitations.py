@@ -17,6 +17,10 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 import encord_active_widgets as ea
+from encord_active_widgets.diagnosis import installation
+from encord_active_widgets.diagnosis.host import unseen
+from encord_active_widgets.diagnosis.live import judge
+from encord_active_widgets.widgets.host_check import HostCheck
 
 from .conftest import SHOTS
 from .explorer import ExplorerPage
@@ -25,20 +29,20 @@ from .hosts.pages import CONTRAST, DARK, LIGHT, WEBVIEW_HEIGHT_PX, Colab, HostPa
 
 MEBIBYTE = 1024 * 1024
 N_ROWS = 1_000_000
+_CONTROLS = ".topbar button, .topbar select, .statusbar button, .map-choice button, .map-tools button"
 HOSTS: dict[str, type[HostPage]] = {"colab": Colab, "vscode": VSCode}
 _OURS = re.compile(r"^(https://(notebook|window|webview|output-\d+)\.invalid/|blob:|data:)")
-_SILENT_MS = 45_000
+_SILENT_MS = 22_000
 
 Start = Callable[[str], HostPage]
 
 
 @pytest.fixture(scope="module")
 def million(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of a million rows that brings its own column; no file is read."""
+    """A project of a million rows in a mounted drive, with a column of their own; no file is read."""
     rng = np.random.default_rng(0)
-    table = pl.DataFrame(
-        {"path": np.char.mod("%d.jpg", np.arange(N_ROWS)), "score": rng.random(N_ROWS, dtype=np.float32)}
-    )
+    names = pl.select(pl.format("/content/drive/MyDrive/{}.jpg", pl.int_range(N_ROWS))).to_series()
+    table = pl.DataFrame({"path": names, "score": rng.random(N_ROWS, dtype=np.float32)})
     path = tmp_path_factory.mktemp("million") / "million.eaw"
     ea.Project.from_frame(table, path, read=False)
     return path
@@ -170,13 +174,15 @@ def test_a_restart_in_vs_code_is_said_at_once(host: Start, photos: Path) -> None
     expect(e.part("state")).to_have_text("disconnected")
 
 
-def test_a_restart_in_colab_is_not_an_endless_spinner(host: Start, photos: Path) -> None:
+def test_a_restart_in_colab_is_not_an_endless_spinner(host: Start, photos: Path, context: BrowserContext) -> None:
+    context.clock.install()
     page = host("colab")
     page.show(ea.open(photos).explore())
     e = page.explorer().wait_ready().settled()
     page.kernel.alive = False
     expect(e.part("state")).to_have_text("kernel busy", timeout=10_000)
-    expect(e.part("silent")).to_contain_text("if it was restarted, re-run this cell", timeout=_SILENT_MS)
+    context.clock.fast_forward(_SILENT_MS)
+    expect(e.part("silent")).to_contain_text("if it was restarted, re-run this cell")
     expect(e.part("state")).to_have_text("no answer")
     page.shot("imitated-colab-silent")
     page.kernel.alive = True
@@ -237,12 +243,32 @@ def test_a_narrow_panel_of_a_webview_33_million_pixels_high_cuts_nothing_off(
     e.expect_some_selected()
 
 
+@pytest.mark.parametrize(("name", "form"), [("colab", "Uint8Array"), ("vscode", "DataView")])
+def test_doctor_says_in_the_cell_what_the_host_carries(host: Start, name: str, form: str) -> None:
+    page = host(name)
+    rows = installation.rows()
+    check = HostCheck(lambda facts: judge(facts, rows), unseen("this host"))
+    page.show(check)
+    box = page.page.frame_locator("iframe").get_by_test_id("host-check")
+    expect(box).to_contain_text("changing what both sides keep", timeout=30_000)
+    expect(box).to_have_attribute("data-state", "ok", timeout=10_000)
+    page.shot(f"imitated-{name}-doctor")
+    assert check.facts is not None
+    assert check.facts["up"][-1]["bytes"] * 4 / 3 == MEBIBYTE
+    assert MEBIBYTE < max(sizes(page.kernel)) < MEBIBYTE * 1.01
+    assert check.facts["down"][-1]["bytes"] == 5 * MEBIBYTE
+    assert check.facts["bytes_as"] == [form]
+    assert not check.facts["unasked"]
+    assert page.kernel.lost == (name == "colab"), "Colab drops what another thread sends"
+    assert box.get_by_role("row", name=re.compile("while a cell runs messages wait")).count() == 1
+
+
 def cut_off(e: ExplorerPage) -> list[str]:
-    """Return the controls of the top and the status line that lie outside the explorer or on each other."""
+    """Return the controls of the bars and of the map that lie outside the explorer or on each other."""
     boxes = {}
     app = e.part("explorer").bounding_box()
     assert app is not None
-    for i, control in enumerate(e.root.locator(".topbar button, .topbar select, .statusbar button").all()):
+    for i, control in enumerate(e.root.locator(_CONTROLS).all()):
         box = control.bounding_box()
         if box is not None and box["width"] and control.is_visible():
             boxes[f"{i}: {control.get_attribute('aria-label') or control.inner_text()}"] = box

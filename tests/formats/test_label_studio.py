@@ -316,11 +316,11 @@ def test_the_loop_of_choosing_annotating_and_taking_back_is_one_story(shared_dat
 
     def annotate(tasks: Any) -> None:
         results = tasks[0]["annotations"][0]["result"]
-        seen["renamed"] = results[0]["meta"]["label_id"].partition("/")[2]
+        seen["renamed"] = results[0]["meta"]["label_id"].partition("/")[2].partition("~")[0]
         results[0]["value"]["rectanglelabels"] = ["Platelets" if "WBC" in str(results[0]) else "WBC"]
-        seen["moved"] = results[1]["meta"]["label_id"].partition("/")[2]
+        seen["moved"] = results[1]["meta"]["label_id"].partition("/")[2].partition("~")[0]
         results[1]["value"]["x"] += 100 * 3 / 640
-        seen["gone"] = results.pop(2)["meta"]["label_id"].partition("/")[2]
+        seen["gone"] = results.pop(2)["meta"]["label_id"].partition("/")[2].partition("~")[0]
         region = {"type": "rectanglelabels", "from_name": "box", "to_name": "image", "id": "Dx_aB91ISN"}
         value = {"x": 50, "y": 50, "width": 10, "height": 10, "rotation": 0, "rectanglelabels": ["RBC"]}
         results.append({**region, "original_width": 640, "original_height": 480, "value": value})
@@ -538,6 +538,13 @@ def test_an_image_of_two_names_alike_is_not_guessed(tmp_path: Path) -> None:
         (rectangle(x=1e9), "no per cent"),
         (rectangle(width=0), "no area"),
         (rectangle(rectanglelabels=[]), "no class"),
+        (rectangle(x=101), "outside its image"),
+        (rectangle(x=-20), "outside its image"),
+        (rectangle(y=150, rotation=10), "outside its image"),
+        (
+            {**rectangle(), "value": {"points": [[101, 2], [120, 4], [105, 9]], "polygonlabels": ["a"]}},
+            "outside its image",
+        ),
         (rectangle(rotation=None), "no per cent"),
         ({**rectangle(), "image_rotation": 90}, "turned in Label Studio"),
         ({**rectangle(), "original_width": None}, "no size"),
@@ -566,6 +573,8 @@ def test_what_is_odd_but_plain_is_kept_and_listed(tmp_path: Path) -> None:
     assert source.labels["kind"].to_list() == ["box", "polygon"]
     assert near(source.labels.row(1, named=True)["x"], 80)
     assert [f.what for f in source.faults] == ["kept", "kept"]
+    assert "partly outside its image" in source.faults[0].why
+    assert source.labels.row(0, named=True)["x"] == -6  # as it was drawn
     beside = {"id": "Dx_aB91ISN", "type": "choices", "from_name": "quality", "value": {"choices": ["blurred"]}}
     source = read_label_studio(export(tmp_path / "e.json", [rectangle(), beside]))
     assert source.labels.height == 1

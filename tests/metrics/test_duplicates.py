@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encord_active_widgets.embeddings.graph import knn_graph
@@ -145,6 +145,7 @@ def test_near_hashes_are_all_found_each_once(radius, base, changes):
 
 
 @given(st.integers(1, 30), st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=40))
+@settings(deadline=None)
 def test_groups_are_the_connected_components(n, edges):
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components

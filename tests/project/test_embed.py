@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -240,6 +243,35 @@ def test_vectors_of_two_embedders_are_not_mixed(drawn: ea.Project) -> None:
     assert drawn.embeddings.made_by("set")["name"] == "counting"
     drawn.embeddings["set"] = np.ones((12, 3))
     assert drawn.embeddings.made_by("set") is None
+
+
+def test_vectors_of_two_lambdas_closures_or_partials_are_not_mixed(drawn: ea.Project) -> None:
+    def scaled(by: float) -> Callable[[list], list]:
+        return lambda images: [np.array([im.mean() * by, 1.0]) for im in images]
+
+    def summed(images: list, *, power: int) -> list:
+        return [np.array([im.mean() ** power, 1.0]) for im in images]
+
+    half = drawn.items.head(6)
+    for name, one, other in (
+        ("closure", scaled(1.0), scaled(2.0)),
+        ("partial", functools.partial(summed, power=1), functools.partial(summed, power=2)),
+        ("lambda", lambda images: [np.array([im.mean(), 1]) for im in images],
+         lambda images: [np.array([im.max(), 1]) for im in images]),
+    ):  # fmt: skip
+        half.embed(name, one)
+        with pytest.raises(InputError, match="not by"):
+            drawn.embed(name, other)
+        drawn.embed(name, one)
+        assert len(drawn.embeddings[name]) == len(drawn)
+        assert ea.open(drawn.path).embed(name, one) is not None
+    drawn.embed("closure", scaled(1.0))  # made again, it is the same
+
+
+@pytest.mark.parametrize(("size", "batch"), [(10**9, 1), ((9000, 10), 1), (8192, 32)])
+def test_sizes_that_would_fill_the_memory_are_refused(drawn: ea.Project, size: Any, batch: int) -> None:
+    with pytest.raises(InputError, match=r"too large|takes"):
+        drawn.embed("big", lambda images: images, size=size, batch_size=batch)
 
 
 # -- bad input --------------------------------------------------------------------------------

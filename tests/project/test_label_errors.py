@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,24 @@ def test_labels_that_a_model_speaks_against_come_first(animals):
     assert frame["score"].is_sorted(descending=True)
 
 
+def test_a_close_call_of_the_model_is_not_told_as_a_tie_or_as_certain(animals):
+    p, table = animals
+    table[4], table[7], table[9], table[1] = [0.5004, 0.4996, 0], [1e-6, 0, 1 - 1e-6], [0.34, 0.33, 0.33], [0, 0, 1]
+    p.add_predictions("net", table, classes=CLASSES)
+    frame = p.label_errors("net").df.sort("ordinal")
+    told = frame["reason"].to_list()
+    assert told[4] == "labelled dog; the model says cat (0.5004) and dog (0.4996)"
+    assert told[7] == "labelled dog; the model says owl (>0.99) and dog (0.0)"
+    assert told[1] == "labelled dog; the model says owl (1.0) and dog (0.0)"
+    for row in frame.filter(pl.col("suggested").is_not_null()).iter_rows(named=True):
+        assert f"{row['suggested']} (" in row["reason"], "the probability of what is suggested is told"
+    for reason, given, says in zip(told, frame["given"], table.argmax(axis=1), strict=True):
+        numbers = dict(re.findall(r"(\w+) \(([\d.]+)\)", reason))
+        best = CLASSES[says]
+        if best != given and best in numbers and given in numbers:
+            assert float(numbers[best]) > float(numbers[given])
+
+
 def test_columns_of_the_ranking_can_be_asked_of_every_view_made_of_it(animals):
     p, table = animals
     p.add_predictions("net", table, classes=CLASSES)
@@ -348,6 +367,30 @@ def test_neighbours_alone_find_wrong_classes_of_images(animals):
     assert first["likely"]
     assert first["reason"] == "labelled dog; 15 of 15 neighbours are cat"
     assert errors.df["likely"].sum() == 1
+
+
+def test_the_neighbours_told_of_are_those_that_speak_for_the_suggestion(tmp_path):
+    rng = np.random.default_rng(0)
+    codes = np.repeat([0, 1, 2], [90, 40, 20])
+    names = [CLASSES[c] for c in codes]
+    p = ea.Project.from_frame(
+        pl.DataFrame({"path": plain(tmp_path / "i", 150), "class_name": names}), path=tmp_path / "p.eaw"
+    )
+    p.embeddings["mine"] = np.eye(3, 16)[codes] + rng.normal(0, 0.5, (150, 16))
+    errors = p.label_errors(method="neighbours").df
+    doubted = errors.filter(pl.col("suggested").is_not_null())
+    told = doubted["reason"].str.extract(r"neighbours (?:is|are) (\w+)")
+    assert told.equals(doubted["suggested"].alias("reason"))
+    graph = p.embeddings["mine"].graph
+    rarer = 0
+    for row in doubted.iter_rows(named=True):
+        around = [names[i] for i in graph.rows[row["ordinal"]] if i >= 0]
+        count = around.count(row["suggested"])
+        assert f"; {count} of {len(around)} neighbours" in row["reason"]
+        fewer = count < max(map(around.count, CLASSES))
+        assert ("weighs most" in row["reason"]) == fewer
+        rarer += fewer
+    assert rarer
 
 
 def test_neighbours_are_a_second_opinion_beside_a_model(animals):

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from PIL import Image
 
 import encord_active_widgets as ea
 from encord_active_widgets import schema
-from encord_active_widgets.errors import EawError, InputError, ProjectError, UnknownNameError
+from encord_active_widgets.errors import InputError, ProjectError, UnknownNameError
 from encord_active_widgets.protocol.router import Router
 from encord_active_widgets.store.between import parts_between
 from encord_active_widgets.store.fold import Edit, Folded, apply, fold
@@ -389,6 +388,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("note"), _ROWS, st.sampled_from(["x", "y", ""])),
     st.tuples(st.just("relabel"), _ROWS, st.sampled_from(WORDS)),
     st.tuples(st.just("relabel objects"), _ROWS, st.sampled_from(WORDS)),
+    st.tuples(st.just("add label"), _ROWS, st.sampled_from(WORDS)),
     st.tuples(st.just("delete"), _ROWS, st.just("")),
     st.tuples(st.just("remove"), _ROWS, st.just("")),
     st.tuples(st.just("accept"), _ROWS, st.just("")),
@@ -398,7 +398,7 @@ ACTIONS = st.one_of(
 )
 
 
-def act(p: ea.Project, what: str, rows: list[int], word: str) -> None:
+def act(p: ea.Project, what: str, rows: list[int], word: str) -> None:  # noqa: C901 - a branch a kind
     """Do one thing to a project, as far as it can be done."""
     items = p.items.by_ids(p.ids.gather([r for r in rows if r < len(p)]))
     if what == "tag":
@@ -411,6 +411,9 @@ def act(p: ea.Project, what: str, rows: list[int], word: str) -> None:
         items.relabel(word)
     elif what == "relabel objects":
         items.objects().relabel(word)
+    elif what == "add label" and len(items):
+        box = {"x": float(rows[0]), "y": 1.0, "w": 5.0, "h": 4.0}
+        p.add_labels(items.df.select("item_id", class_name=pl.lit(word), **{k: pl.lit(v) for k, v in box.items()}))
     elif what == "delete":
         items.objects().head(2).delete_label()
     elif what == "remove" and len(items) < 3:
@@ -656,51 +659,3 @@ def test_a_project_of_a_newer_version_is_refused_saying_which(animals: ea.Projec
     card.write_text(json.dumps({**text, "format": 99, "version": "7.8.9"}))
     with pytest.raises(ProjectError, match=r"format 99.*made by version 7\.8\.9"):
         ea.open(animals.path)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(place)]
-    able = os.name == "posix" and shutil.which("mount") is not None
-    if not able or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("a small file system cannot be mounted here: that takes root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True, capture_output=True)
-
-
-def test_a_disk_that_fills_up_leaves_the_project_whole(animals: ea.Project, small_disk: Path) -> None:
-    p = ea.open(shutil.copytree(animals.path, small_disk / "p.eaw", ignore=shutil.ignore_patterns("*.lock")))
-    p.items.head(2).tag("kept")
-    p.snapshot("v1")
-    then = _frames(p)
-    room = os.statvfs(small_disk)
-    filler = small_disk / "filler"
-    filler.write_bytes(b"\0" * (room.f_bavail * room.f_frsize - 4096))
-    full = False
-    for i in range(40):
-        try:
-            p.items.tag(f"tag {i}")
-        except ProjectError as error:
-            full = "disk is full" in str(error)
-            break
-        then = _frames(p)
-    assert full
-    _same(_frames(p), then)
-    _same(_frames(ea.open(p.path)), then)
-    for export in (
-        lambda: p.items.to_coco(small_disk / "all.json", images="copy"),
-        lambda: p.items.to_parquet(small_disk / "all.parquet"),
-        lambda: p.clone(small_disk / "clone.eaw"),
-        lambda: p.items.clone(small_disk / "part.eaw", images="copy"),
-    ):
-        with pytest.raises((OSError, EawError, pl.exceptions.PolarsError)):
-            export()
-    assert not (small_disk / "all.parquet").exists()
-    assert not [f for f in small_disk.iterdir() if "clone" in f.name or "part" in f.name]
-    _same(_frames(ea.open(p.path)), then)
-    filler.unlink()
-    p.items.tag("there is room again")
-    assert p.restore("v1")

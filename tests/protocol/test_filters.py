@@ -128,6 +128,21 @@ def test_code_of_an_unknown_function_still_evaluates_to_the_same_rows() -> None:
 
 
 @pytest.mark.parametrize(
+    ("expr", "text"),
+    [
+        (ea.labelled(), "ea.labelled()"),
+        (~ea.labelled(), "~ea.labelled()"),
+        (ea.has(pl.col("class_name") == "nut"), "ea.has(pl.col('class_name') == 'nut')"),
+        ((pl.col("width") > 9) | ea.has(ea.tagged("seen")), "(pl.col('width') > 9) | ea.has(ea.tagged('seen'))"),
+    ],
+)
+def test_a_condition_on_labels_is_written_as_it_was_asked(expr: pl.Expr, text: str) -> None:
+    written = code_of(expr)
+    assert eval(written, {"pl": pl, "ea": ea}).meta.eq(expr)
+    assert written.replace("pl.col('tags').list.contains('seen')", "ea.tagged('seen')") == text
+
+
+@pytest.mark.parametrize(
     "spec",
     [
         {"col": "brightness", "op": "like"},

@@ -48,6 +48,22 @@ def test_undo_brings_back_exactly_what_was_and_redo_returns(tmp_path: Path) -> N
     assert _tags(_log(tmp_path / "edits")) == {"a": [1, 2, 3, 4]}
 
 
+def test_an_edit_of_labels_that_another_process_has_just_written_waits_for_their_rows(tmp_path: Path) -> None:
+    writer = EditLog(tmp_path / "edits")
+    writer.refresh({"object": 8})
+    links = {"replaces": {"5": 2, "7": 5}}
+    writer.append("object", "add", rows=encode_rows(np.array([5, 7])), payload=links)
+    writer.append("object", "withdraw", rows=encode_rows(np.array([7])))
+    reader = EditLog(tmp_path / "edits")
+    reader.refresh({"object": 4})  # it has read the edits before the rows
+    assert reader.state.level("object", 4).replaces == {}
+    reader.refresh({"object": 8})
+    assert reader.state.level("object", 8).replaces == {5: 2}
+    added = reader.state.level("object", 8).added
+    assert added is not None
+    assert np.flatnonzero(added).tolist() == [5]
+
+
 def test_a_fresh_edit_ends_redo(tmp_path: Path) -> None:
     log = _log(tmp_path / "edits")
     log.append("item", "tag", rows=encode_rows(np.array([1])), payload={"add": ["a"]})

@@ -19,7 +19,7 @@ interface Pending {
 export const SLOW_MS = 1500;
 const TIMEOUT_MS = 20_000;
 const LONG_TIMEOUT_MS = 90_000;
-const LONG = new Set(["thumbs.get", "image.get", "embedding.get", "columns.get", "neighbors.get", "order.get", "review.thumbs"]);
+const LONG = new Set(["thumbs.get", "image.get", "embedding.get", "columns.get", "neighbors.get", "order.get", "review.thumbs", "check.down"]);
 /** Of text, which bytes become on their way: a message above 10 MB would end the connection without a word. */
 const MOST_LETTERS = 1024 * 1024;
 
