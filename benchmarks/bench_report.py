@@ -1,4 +1,4 @@
-"""Report on 10,000 real images, and compare two halves of them: seconds, and against computing the same project once."""
+"""Report on 10,000 real images, and compare two halves of them: seconds, and beside computing the same project."""
 
 from __future__ import annotations
 
