@@ -19,6 +19,9 @@ def shown(job: Job, *, quiet: bool = False) -> Iterator[None]:
     from tqdm.auto import tqdm
 
     bar = tqdm(total=0, desc=job.title, unit="", delay=_SHOWN_AFTER_S, dynamic_ncols=True)
+    if bar.disable:  # TQDM_DISABLE in the environment; such a bar has no text and no total to change
+        yield
+        return
 
     def update(job: Job) -> None:
         if bar.desc.removesuffix(": ") != job.stage:

@@ -161,7 +161,8 @@ def test_progress_is_shown_on_a_terminal_and_only_on_stderr(shared_data, tmp_pat
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     command = [str(Path(sys.executable).parent / "eaw"), "init", str(shared_data / "bccd" / "images")]
     command += ["--project", "p.eaw", "--compute", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, cwd=tmp_path) as running:
+    environment = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, cwd=tmp_path, env=environment) as running:
         os.close(end)
         shown = b""
         while True:

@@ -191,3 +191,16 @@ def test_adding_images_keeps_the_problems_of_the_first_import(pictures: Path, tm
     (pictures / "broken.png").unlink()
     p.refresh()
     assert p.problems.height == 0
+
+
+@pytest.mark.parametrize("disabled", ["", "1"])
+def test_a_bar_switched_off_in_the_environment_stops_nothing(disabled: str, pictures: Path, tmp_path: Path) -> None:
+    code = f"import encord_active_widgets as ea; ea.Project.from_folder({str(pictures)!r}, 'p.eaw').compute('pixels')"
+    environment = {**os.environ, "TQDM_DISABLE": disabled}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert ea.open(tmp_path / "p.eaw").df["brightness"].null_count() == 0
+    if disabled:
+        assert "%|" not in done.stderr
