@@ -27,7 +27,8 @@ from .schema import (
     prediction_level,
 )
 from .store.fold import DECISIONS
-from .view import Op, View
+from .view import View
+from .view_query import Op
 
 if TYPE_CHECKING:
     from .learning.detection_quality import DetectionErrors

@@ -130,6 +130,10 @@ def _category(series: pl.Series, *, always: bool) -> Column:
         return Column(series.name, "text", nulls)
     table = series.drop_nulls().value_counts(sort=True, name="n").sort(["n", series.name], descending=[True, False])
     top = table.head(MOST_LEVELS)
+    if 0 < table.height <= _FEW_LEVELS:  # digits, years, grades: people look for them in their own order
+        values = top[series.name].cast(pl.Float64, strict=False)
+        if values.is_finite().all() and not values.has_nulls():
+            top = top[values.arg_sort()]
     return Column(series.name, "category", nulls, None, tuple(top[series.name]), tuple(top["n"]))
 
 

@@ -348,3 +348,9 @@ def test_advice_is_in_the_words_of_the_command_line():
 
     error = EawError("It was not computed.", 'Call p.compute(), or pass replace=True and format="coco".')
     assert as_options(str(error)) == "It was not computed. Call eaw compute, or pass --replace and --format coco."
+
+
+def test_the_module_is_the_command(project, tmp_path):
+    command = [sys.executable, "-m", "encord_active_widgets", "info", "--json", "--project", str(project.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert json.loads(done.stdout)["items"] == len(project)

@@ -2,7 +2,7 @@
 
 The bundle, anywidget's and ipywidgets' own scripts, and the explorer in Python are the real ones; what lies between is
 written here after the sources that each file in `hosts/` names. What cannot be imitated is listed in
-`tests/manual/hosts.md`, to be looked at by hand.
+`docs/guides/hosts.md`, to be looked at by hand.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 import type { Camera } from "./camera";
 import { NO_POSITION } from "./grid-index";
-import type { PointRenderer } from "./renderer";
+import { LAST_VALUE, type PointRenderer } from "./renderer";
 
 export const MOST_DRAWN = 50_000;
 const STEPS = 65534;
@@ -40,13 +40,14 @@ export class Canvas2dPoints implements PointRenderer {
     target.clearRect(0, 0, canvas.width, canvas.height);
     const n = this.#x.length;
     const stride = Math.max(1, Math.ceil(n / MOST_DRAWN));
-    for (const kind of [0, 1, 2]) {
-      const side = size * ratio * (kind === 2 ? 1.7 : kind === 1 ? 1 : 0.8);
+    // What the filter leaves out, what has no value, what has one, what is selected: each above those before.
+    for (const kind of [0, 1, 2, 3]) {
+      const side = size * ratio * (kind === 3 ? 1.7 : kind === 0 ? 0.8 : 1);
       target.globalAlpha = kind === 0 ? 0.1 : 1;
       for (let row = 0; row < n; row++) {
         const flags = this.#flags[row] ?? 1;
-        const own = flags & 1 ? (flags & 2 ? 2 : 1) : 0;
-        if (own !== kind || flags & 4 || this.#x[row] === NO_POSITION || (kind !== 2 && row % stride)) continue;
+        const own = !(flags & 1) ? 0 : flags & 2 ? 3 : (this.#codes?.[row] ?? 0) > LAST_VALUE ? 1 : 2;
+        if (own !== kind || flags & 4 || this.#x[row] === NO_POSITION || (kind !== 3 && row % stride)) continue;
         const [px, py] = camera.toScreen(this.#x[row]! / STEPS, this.#y[row]! / STEPS);
         target.fillStyle = this.#colors[this.#codes?.[row] ?? 0] ?? "#888";
         target.fillRect(px * ratio - side / 2, py * ratio - side / 2, side, side);

@@ -5,6 +5,8 @@ import type { Camera } from "./camera";
 export const PASSES = 1;
 export const SELECTED = 2;
 export const HIDDEN = 4;
+/** The last code that stands for a value: 254 is "other", 255 is none, and both lie below the rest. */
+export const LAST_VALUE = 253;
 
 export interface PointRenderer {
   readonly kind: "webgl2" | "canvas2d";

@@ -10,7 +10,7 @@ export interface Reply<T> {
 interface Pending {
   resolve(reply: Reply<never>): void;
   reject(error: RpcError): void;
-  timer: ReturnType<typeof setTimeout>;
+  timer?: ReturnType<typeof setTimeout>;
   slow: ReturnType<typeof setTimeout>;
   late: boolean;
   parts: Uint8Array[];
@@ -20,6 +20,8 @@ export const SLOW_MS = 1500;
 const TIMEOUT_MS = 20_000;
 const LONG_TIMEOUT_MS = 90_000;
 const LONG = new Set(["thumbs.get", "image.get", "embedding.get", "columns.get", "neighbors.get", "order.get", "review.thumbs", "check.down"]);
+/** They ask whether a kernel is there at all: silence is an answer to them. */
+const PROBES = /^(hello$|sync$|check\.)/;
 /** Of text, which bytes become on their way: a message above 10 MB would end the connection without a word. */
 const MOST_LETTERS = 1024 * 1024;
 
@@ -37,6 +39,8 @@ export class Rpc {
   #pending = new Map<string, Pending>();
   #next = 1;
   #slow = 0;
+  /** How many messages came, whatever they said. */
+  #heard = 0;
   readonly client = crypto.randomUUID?.().slice(0, 8) ?? Math.random().toString(36).slice(2, 10);
 
   constructor(
@@ -44,7 +48,12 @@ export class Rpc {
     readonly busy: (slow: boolean) => void,
   ) {}
 
-  /** Send a request; rejects with an RpcError. */
+  /**
+   * Send a request; rejects with an RpcError.
+   *
+   * A kernel that runs a cell answers after it, and in turn: while it says nothing at all, a request waits. One that
+   * answers others but not this is late, which is an error.
+   */
   ask<T>(op: string, content: Json = {}, buffers: ArrayBufferView[] = []): Promise<Reply<T>> {
     const size = buffers.reduce((sum, b) => sum + 4 * Math.ceil(b.byteLength / 3), 0);
     if (size > MOST_LETTERS) return Promise.reject(new RpcError("too-large", "The request is larger than 1 MiB.", "Select fewer rows at a time."));
@@ -53,13 +62,6 @@ export class Rpc {
       const pending: Pending = {
         resolve: resolve as Pending["resolve"],
         reject,
-        timer: setTimeout(
-          () => {
-            this.#finish(id);
-            reject(new RpcError("timeout", "The kernel did not answer.", "It may be busy or gone; try again."));
-          },
-          LONG.has(op) ? LONG_TIMEOUT_MS : TIMEOUT_MS,
-        ),
         slow: setTimeout(() => {
           pending.late = true;
           this.#setSlow(1);
@@ -68,6 +70,18 @@ export class Rpc {
         parts: [],
       };
       this.#pending.set(id, pending);
+      const arm = (): void => {
+        const heard = this.#heard;
+        pending.timer = setTimeout(
+          () => {
+            if (heard === this.#heard && !PROBES.test(op)) return arm();
+            this.#finish(id);
+            reject(new RpcError("timeout", "The kernel did not answer.", "It may be busy or gone; try again."));
+          },
+          LONG.has(op) ? LONG_TIMEOUT_MS : TIMEOUT_MS,
+        );
+      };
+      arm();
       try {
         this.channel.send({ v: 1, id, op, ...content }, buffers);
       } catch {
@@ -79,6 +93,7 @@ export class Rpc {
 
   /** Take one incoming message; false when it is not an answer to one of ours. */
   receive(content: Json, buffers: Binary[]): boolean {
+    this.#heard++;
     const id = content["re"];
     if (typeof id !== "string") return false;
     const pending = this.#pending.get(id);

@@ -1,6 +1,7 @@
 // Colours of points: distinct hues for categories, one ordered ramp for numbers, grey for none.
 
 import type { Column, Tag } from "../protocol/messages";
+import { LAST_VALUE } from "../render/renderer";
 import { NO_CLASS } from "../render/shapes";
 
 // The first eight are told apart by colour-blind eyes too: any two differ by a CIE76 ΔE of 14 or more with simulated
@@ -59,10 +60,10 @@ export function pointPalette(column: Column | undefined, dark: boolean): Uint8Ar
   const bins = column?.hist?.bins ?? 1;
   for (let i = 0; i < 256; i++) {
     let color = hue(0, dark);
-    if (column?.kind === "category") color = i < 254 ? levelHue(column, i, dark) : none(dark);
+    if (column?.kind === "category") color = i <= LAST_VALUE ? levelHue(column, i, dark) : none(dark);
     else if (column?.kind === "number") color = i === 255 ? none(dark) : ramp(bins > 1 ? i / (bins - 1) : 0.5, dark);
     const [r, g, b] = rgb(color);
-    out.set([r!, g!, b!, i >= 254 && column ? 150 : 215], i * 4);
+    out.set([r!, g!, b!, i > LAST_VALUE && column ? 150 : 215], i * 4);
   }
   return out;
 }

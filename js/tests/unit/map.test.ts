@@ -1,6 +1,7 @@
 // The map's geometry and the grid's arithmetic.
 import { describe, expect, it } from "vitest";
 import { Camera } from "../../src/render/camera";
+import { Canvas2dPoints } from "../../src/render/canvas2d";
 import { contains, GridIndex } from "../../src/render/grid-index";
 import { contentOffset, layout, MOST_SCROLL_PX } from "../../src/ui/virtual-grid";
 
@@ -46,6 +47,26 @@ describe("camera", () => {
     expect(after[1]).toBeCloseTo(before[1], 10);
     const [px, py] = camera.toScreen(...after);
     expect([px, py].map(Math.round)).toEqual([200, 300]);
+  });
+});
+
+describe("points", () => {
+  it("draws what has no value first, then what has one, then the selection", () => {
+    const points = new Canvas2dPoints();
+    points.setPoints(Uint16Array.of(0, 10_000, 20_000, 30_000), Uint16Array.of(0, 0, 0, 0));
+    points.setCodes(Uint8Array.of(3, 255, 254, 255));
+    points.setFlags(Uint8Array.of(1, 1, 1, 3));
+    const drawn: number[] = [];
+    const camera = new Camera();
+    camera.width = camera.height = 100;
+    const at = [0, 10_000, 20_000, 30_000].map((x) => camera.toScreen(x / 65534, 0)[0]);
+    const context = {
+      canvas: { width: 100, height: 100 },
+      clearRect: () => {},
+      fillRect: (x: number, _y: number, side: number) => void drawn.push(at.findIndex((own) => Math.abs(own - x - side / 2) < 0.5)),
+    };
+    points.draw(context as unknown as CanvasRenderingContext2D, camera, 1, 4);
+    expect(drawn).toEqual([1, 2, 0, 3]);
   });
 });
 

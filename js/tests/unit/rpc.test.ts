@@ -38,6 +38,26 @@ describe("requests", () => {
     expect(slow).toEqual([true, false]);
   });
 
+  it("a request waits for a kernel that says nothing, since it runs a cell", async () => {
+    const answer = rpc.ask("edit");
+    vi.advanceTimersByTime(600_000);
+    expect(slow).toEqual([true]);
+    expect(rpc.receive({ re: sent[0]!["id"], ok: true, n: 1 }, [])).toBe(true);
+    expect((await answer).head).toMatchObject({ n: 1 });
+    expect(slow).toEqual([true, false]);
+  });
+
+  it("a request that a talking kernel leaves out becomes an error", async () => {
+    const answer = rpc.ask("edit").catch((e: unknown) => e);
+    const told = vi.fn();
+    void answer.then(told);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(told).not.toHaveBeenCalled();
+    rpc.receive({ push: "changed" }, []);
+    await vi.advanceTimersByTimeAsync(25_000);
+    expect(((await answer) as RpcError).code).toBe("timeout");
+  });
+
   it("a reply in parts is put together", async () => {
     const answer = rpc.ask("columns.get");
     const re = sent[0]!["id"];

@@ -2,7 +2,7 @@
 // so that any prefix is a fair sample to draw while panning.
 
 import type { Camera } from "../camera";
-import type { PointRenderer } from "../renderer";
+import { LAST_VALUE, type PointRenderer } from "../renderer";
 import { acquire, release, type SharedGl } from "./context";
 
 /** Strength of what is not selected, while something is. */
@@ -26,13 +26,14 @@ out float radius;
 void main() {
   int bits = int(flags + 0.5);
   bool passes = (bits & 1) != 0, selected = (bits & 2) != 0, hidden = (bits & 4) != 0 || position.x > 65534.5;
-  float kind = selected && passes ? 2.0 : passes ? 1.0 : 0.0;
+  bool missing = code > float(${LAST_VALUE}) + 0.5;
+  float kind = !passes ? 0.0 : selected ? 3.0 : missing ? 1.0 : 2.0;
   if (hidden || kind != pass_) { gl_Position = vec4(2.0, 2.0, 0.0, 1.0); gl_PointSize = 0.0; return; }
   gl_Position = vec4(position / 65534.0 * scale + offset, 0.0, 1.0);
-  gl_PointSize = size * (kind == 2.0 ? 1.7 : kind == 1.0 ? 1.0 : 0.8);
+  gl_PointSize = size * (kind == 3.0 ? 1.7 : kind == 0.0 ? 0.8 : 1.0);
   radius = gl_PointSize;
   vec4 base = texelFetch(palette, ivec2(int(code + 0.5), 0), 0);
-  color = kind == 0.0 ? vec4(base.rgb, faint) : vec4(base.rgb, kind == 2.0 ? 1.0 : base.a * dim);
+  color = kind == 0.0 ? vec4(base.rgb, faint) : vec4(base.rgb, kind == 3.0 ? 1.0 : base.a * dim);
 }`;
 const FRAGMENT = `#version 300 es
 precision highp float;
@@ -58,7 +59,9 @@ export class GlPoints implements PointRenderer {
   #texture!: WebGLTexture;
   #n = 0;
   #order: Uint32Array = new Uint32Array(0);
+  /** How many points the filter leaves out, keep their strength, are selected. */
   #kinds: [number, number, number] = [0, 0, 0];
+  #anyMissing = false;
   #last: { x?: Uint16Array; y?: Uint16Array; codes?: Uint8Array | null; flags?: Uint8Array; palette?: Uint8Array } = {};
   #lost = false;
   #waiting: ReturnType<typeof setTimeout> | undefined;
@@ -156,6 +159,7 @@ export class GlPoints implements PointRenderer {
 
   setCodes(codes: Uint8Array | null): void {
     this.#last.codes = codes;
+    this.#anyMissing = codes?.some((code) => code > LAST_VALUE) ?? false;
     this.#upload(1, this.#permuted(codes && codes.length === this.#n ? codes : new Uint8Array(this.#n)));
   }
 
@@ -203,8 +207,10 @@ export class GlPoints implements PointRenderer {
     gl.uniform1f(at("faint"), Math.max(LEAST_FAINT, FAINT * Math.min(1, Math.sqrt(FAINT_POINTS / Math.max(1, this.#kinds[0])))));
     gl.uniform1f(at("dim"), this.#kinds[2] ? DIMMED : 1);
     const count = Math.min(this.#n, most);
-    for (const pass of [0, 1, 2] as const) {
-      if (!this.#kinds[pass]) continue;
+    // What has no value lies below what has one, and the selection above all.
+    const [out, plain, selected] = this.#kinds;
+    for (const [pass, any] of [[0, out], [1, plain && this.#anyMissing], [2, plain], [3, selected]] as const) {
+      if (!any) continue;
       gl.uniform1f(at("pass_"), pass);
       gl.drawArrays(gl.POINTS, 0, count);
     }
