@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -192,6 +193,15 @@ class ExplorerPage:
             self.page.mouse.wheel(0, -120 if i % 4 < 2 else 120)
         return list(self.page.evaluate("() => { window.__eawWatch = false; return window.__eawFrames; }"))
 
+    def lag_of(self, other: ExplorerPage, place: str, gesture: Callable[[], None]) -> float:
+        """Return the milliseconds from the frame in which a text of this explorer changes to that of the other's."""
+        texts = [e.part(place).element_handle() for e in (self, other)]
+        self.page.evaluate(_WATCH_TEXTS, texts)
+        gesture()
+        self.page.wait_for_function("() => window.__eawChanged.every(t => t > 0)", timeout=ANSWER_TIMEOUT_MS)
+        mine, its = self.page.evaluate("() => window.__eawChanged")
+        return float(its - mine)
+
     def type_tag(self, name: str) -> None:
         field = self.part("tag-input")
         field.click()
@@ -199,6 +209,17 @@ class ExplorerPage:
         field.press("Enter")
 
 
+_WATCH_TEXTS = """elements => {
+  const before = elements.map(e => e.textContent);
+  window.__eawChanged = elements.map(() => 0);
+  const step = now => {
+    elements.forEach((e, i) => {
+      if (!window.__eawChanged[i] && e.textContent !== before[i]) window.__eawChanged[i] = now;
+    });
+    if (window.__eawChanged.some(t => !t)) requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+}"""
 _WATCH_FRAMES = """() => {
   window.__eawFrames = []; window.__eawWatch = true;
   let last = performance.now();
