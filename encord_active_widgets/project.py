@@ -26,6 +26,7 @@ from .store.folder import ProjectFolder
 from .vectors import EmbeddingSets
 from .version_verbs import VersionVerbs
 from .view import View
+from .view_exports import ViewExports
 
 if TYPE_CHECKING:
     from .checking import CheckResult, Limits
@@ -43,7 +44,7 @@ QUALITY_METRICS = (
 )  # fmt: skip
 
 
-class Project(Making, EditVerbs, RunVerbs, VersionVerbs):
+class Project(Making, EditVerbs, RunVerbs, VersionVerbs, ViewExports):
     """A folder of tables about images, explored and edited in a notebook.
 
     Make one with `Project.from_folder`, `from_frame`, `from_coco`, `from_voc`, `from_yolo`, `from_video`
@@ -570,13 +571,9 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs):
         """
         return self._explore(self.items, **options)
 
-    def to_html(self, path: str | os.PathLike[str], **options: Any) -> Exported:
-        """Write an explorer of all images as one HTML file; see `View.to_html`."""
-        return self.items.to_html(path, **options)
-
-    def report(self, run: str | None = None, title: str | None = None) -> Report:
-        """Report on all images, their labels, models, label errors and duplicates; see `View.report`."""
-        return self.items.report(run, title)
+    @property
+    def _view(self) -> View:
+        return self.items
 
     def _report(self, view: View, run: str | None, title: str | None) -> Report:
         from .export.report import make_report

@@ -1,4 +1,4 @@
-"""The verbs of a view that take its rows along: into splits, datasets, copies, files of other tools, pages, reports."""
+"""The verbs that take rows of a view, or all images of a project, along: datasets, copies, files, pages, reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ViewExports:
-    """What becomes of the rows of a view elsewhere; `View` brings the rows."""
+    """What becomes of rows elsewhere; a `View` brings its rows, a `Project` all its images."""
 
     __slots__ = ()
 

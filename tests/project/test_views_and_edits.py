@@ -12,6 +12,7 @@ import pytest
 
 import encord_active_widgets as ea
 from encord_active_widgets.errors import InputError, ShapeError, UnknownNameError
+from encord_active_widgets.view import View
 
 DARK = pl.col("brightness") < 0.3
 
@@ -264,3 +265,13 @@ def test_uncommitted_rows_of_a_crashed_import_are_never_seen(photos: ea.Project)
     )
     photos._folder.items.append(items)
     assert len(ea.open(photos.path)) == 200
+
+
+def test_a_project_takes_all_its_images_along_as_a_view_does(photos: ea.Project, tmp_path: Path) -> None:
+    shared = {name for name in dir(View) if name.startswith("to_")} | {"split", "dataset", "clone", "report"}
+    assert shared <= set(dir(ea.Project))
+    mine, its = photos.to_csv(tmp_path / "p.csv"), photos.items.to_csv(tmp_path / "v.csv")
+    assert mine.items == its.items == len(photos)
+    assert mine.path.read_bytes() == its.path.read_bytes()
+    assert photos.split(train=0.5, val=0.25, test=0.25, seed=3).ids.equals(photos.ids)
+    assert len(photos.dataset()) == len(photos)
