@@ -24,8 +24,10 @@ const PADDING_PX = 4;
 /** Where the tools and the legend are, and no names. */
 const TOP_PX = 40;
 const BOTTOM_PX = 32;
-/** Tried in turn where another name is in the way. */
-const SHIFTS_PX = [0, -HEIGHT_PX, HEIGHT_PX];
+/** How far names stay away from pictures. */
+const GAP_PX = 4;
+
+export type Box = [left: number, top: number, right: number, bottom: number];
 
 /**
  * Where a group of rows is densest: the mean of its points around the fullest cell of a coarse grid.
@@ -66,37 +68,46 @@ export function densest(rows: readonly number[], x: Uint16Array, y: Uint16Array)
   return [sx / n, sy / n];
 }
 
-/** Draw names, the largest groups first; returns how many had room. `plain` puts them on a plate, over pictures. */
-export function drawLabels(context: CanvasRenderingContext2D, labels: readonly MapLabel[], camera: Camera, style: LabelStyle, plate: boolean): number {
+/** Draw names, the largest groups first, beside pictures or else on a plate over them; returns how many had room. */
+export function drawLabels(context: CanvasRenderingContext2D, labels: readonly MapLabel[], camera: Camera, style: LabelStyle, pictures: readonly Box[] = []): number {
   context.font = FONT;
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.lineJoin = "round";
-  const taken: [number, number, number, number][] = [];
+  const taken: Box[] = [];
+  // Tried in turn where another name, or a picture, is in the way.
+  const beyond = (HEIGHT_PX + Math.max(0, ...pictures.map((p) => p[3] - p[1]))) / 2 + GAP_PX;
+  const shifts = [0, -HEIGHT_PX, HEIGHT_PX, ...(pictures.length ? [beyond, -beyond] : [])];
   for (const label of [...labels].sort((a, b) => b.n - a.n)) {
     const [px, py] = camera.toScreen(label.x / STEPS, label.y / STEPS);
     const width = context.measureText(label.text).width + 2 * PADDING_PX;
     if (px < -width / 2 || px > camera.width + width / 2 || py < TOP_PX || py > camera.height - BOTTOM_PX) continue;
     // Wholly on the screen, where its place is.
     const x = Math.max(width / 2 + 2, Math.min(px, camera.width - width / 2 - 2));
-    const box = SHIFTS_PX.map((by): [number, number, number, number] => [x - width / 2, py + by - HEIGHT_PX / 2, x + width / 2, py + by + HEIGHT_PX / 2]).find(
-      (b) => b[1] >= TOP_PX - HEIGHT_PX / 2 && !taken.some((t) => t[0] < b[2] && t[2] > b[0] && t[1] < b[3] && t[3] > b[1]),
-    );
+    const free = shifts
+      .map((by): Box => [x - width / 2, py + by - HEIGHT_PX / 2, x + width / 2, py + by + HEIGHT_PX / 2])
+      .filter((b) => b[1] >= TOP_PX - HEIGHT_PX / 2 && b[3] <= camera.height - BOTTOM_PX + HEIGHT_PX / 2 && !taken.some((t) => meet(t, b)));
+    const beside = free.find((b) => !pictures.some((p) => meet(p, b)));
+    const box = beside ?? free[0];
     if (!box) continue;
     taken.push(box);
     const y = box[1] + HEIGHT_PX / 2;
-    if (plate) {
+    if (beside) {
+      context.lineWidth = 4;
+      context.strokeStyle = style.map;
+      context.strokeText(label.text, x, y);
+    } else {
       context.globalAlpha = 0.88;
       context.fillStyle = style.map;
       context.fillRect(box[0], box[1], width, HEIGHT_PX);
       context.globalAlpha = 1;
-    } else {
-      context.lineWidth = 4;
-      context.strokeStyle = style.map;
-      context.strokeText(label.text, x, y);
     }
     context.fillStyle = style.text;
     context.fillText(label.text, x, y + 0.5);
   }
   return taken.length;
+}
+
+function meet(a: Box, b: Box): boolean {
+  return a[0] < b[2] && a[2] > b[0] && a[1] < b[3] && a[3] > b[1];
 }

@@ -77,6 +77,15 @@ export class MapThumbs {
     return [x - w / 2, y - h / 2, w, h];
   }
 
+  /** What all pictures cover, with their frames. */
+  boxes(camera: Camera): [left: number, top: number, right: number, bottom: number][] {
+    return this.#placed.map(({ row, x: ux, y: uy }) => {
+      const [x, y] = camera.toScreen(ux, uy);
+      const [w, h] = this.#size(row);
+      return [x - w / 2 - RING_PX, y - h / 2 - RING_PX, x + w / 2 + RING_PX, y + h / 2 + RING_PX];
+    });
+  }
+
   /** All of the picture within the square that is its own. */
   #size(row: number): [w: number, h: number] {
     const picture = this.pictures.picture(row);

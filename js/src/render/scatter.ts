@@ -258,7 +258,7 @@ export class ScatterMap {
     if (!context || !colors) return;
     context.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
     context.clearRect(0, 0, this.#camera.width, this.#camera.height);
-    const shown = drawLabels(context, this.#labels, this.#camera, colors, (this.#thumbs?.count ?? 0) > 0);
+    const shown = drawLabels(context, this.#labels, this.#camera, colors, this.#thumbs?.boxes(this.#camera));
     this.host.dataset["labels"] = String(shown);
     if (this.#keyed) this.#drawCross(context, colors);
     const index = this.#index;
@@ -374,8 +374,8 @@ export class ScatterMap {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { width, height } = this.#camera;
     const moves: Record<string, () => void> = {
-      "+": () => this.#camera.zoomAt(KEY_ZOOM, width / 2, height / 2),
-      "=": () => this.#camera.zoomAt(KEY_ZOOM, width / 2, height / 2),
+      "+": () => this.#closer(),
+      "=": () => this.#closer(),
       "-": () => this.#camera.zoomAt(1 / KEY_ZOOM, width / 2, height / 2),
       "0": () => this.fit(),
       ArrowLeft: () => this.#camera.pan(KEY_PAN_PX, 0),
@@ -398,6 +398,17 @@ export class ScatterMap {
       this.#byKeys();
       this.#moved();
     }
+  }
+
+  /** Zoom in by keys: into the middle, or where that is empty, to the point nearest to it. */
+  #closer(): void {
+    const camera = this.#camera;
+    camera.zoomAt(KEY_ZOOM, camera.width / 2, camera.height / 2);
+    if (this.#inView().length) return;
+    const { scaleX, scaleY } = camera;
+    const far = 2 * Math.max(scaleX, scaleY); // px: all of the map is nearer
+    const row = this.#index?.nearest(camera.x, camera.y, far / scaleX, far / scaleY, this.#accepts) ?? null;
+    if (row !== null) [camera.x, camera.y] = [this.#index!.x[row]! / STEPS, this.#index!.y[row]! / STEPS];
   }
 
   /** Keys are used: show the cross, and say what is there when the map rests. */

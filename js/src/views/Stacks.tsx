@@ -33,7 +33,7 @@ export function StacksButton({ narrow }: { narrow: boolean }): JSX.Element | nul
         else void actions.level("item").then(() => (stacks.open.value = true));
       }}
     >
-      {narrow ? null : "Duplicates"}
+      {narrow ? null : <span class="wide-only">Duplicates</span>}
     </Button>
   );
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { robustBounds } from "../../src/render/bounds";
 import { Camera } from "../../src/render/camera";
 import { GridIndex, NO_POSITION } from "../../src/render/grid-index";
-import { densest } from "../../src/render/map-labels";
+import { type Box, densest, drawLabels } from "../../src/render/map-labels";
 import { type MapPictures, MapThumbs } from "../../src/render/map-thumbs";
 import { declutter, mostCrowded, rowsInView, sideFor } from "../../src/render/thumb-plan";
 import { generator as random } from "./random";
@@ -119,5 +119,40 @@ describe("names on the map", () => {
 
   it("have no place where no row has one", () => {
     expect(densest([0], Uint16Array.of(NO_POSITION), Uint16Array.of(NO_POSITION))).toBeNull();
+  });
+});
+
+describe("names beside pictures", () => {
+  const camera = new Camera();
+  camera.width = 400;
+  camera.height = 300;
+  const label = { x: 32767, y: 32767, text: "name", n: 9 };
+  const [cx, cy] = camera.toScreen(0.5, 0.5);
+  const draw = (pictures: Box[]): { at: number; plates: number; shown: number } => {
+    const seen = { at: Number.NaN, plates: 0, shown: 0 };
+    const context = {
+      measureText: () => ({ width: 40 }),
+      fillRect: () => void seen.plates++,
+      strokeText: () => {},
+      fillText: (_: string, __: number, y: number) => void (seen.at = y),
+    };
+    seen.shown = drawLabels(context as unknown as CanvasRenderingContext2D, [label], camera, { map: "#fff", text: "#000" }, pictures);
+    return seen;
+  };
+
+  it("stands in its place where nothing is in the way", () => {
+    expect(draw([])).toMatchObject({ plates: 0, shown: 1 });
+    expect(Math.abs(draw([]).at - cy)).toBeLessThan(1);
+  });
+
+  it("goes below a picture of its cluster, without a plate", () => {
+    const { at, plates } = draw([[cx - 30, cy - 30, cx + 30, cy + 30]]);
+    expect(plates).toBe(0);
+    expect(at - 9).toBeGreaterThanOrEqual(cy + 30);
+  });
+
+  it("lies on a plate where pictures are all around", () => {
+    const all: Box = [0, 0, 400, 300];
+    expect(draw([all])).toMatchObject({ plates: 1, shown: 1 });
   });
 });
