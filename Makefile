@@ -78,7 +78,7 @@ e2e: setup  ## browser tests: JupyterLab, Notebook 7, marimo
 # PyTorch takes 5 GB with what it brings: its tests have an environment of their own, and run by themselves in CI only.
 torch: $(STAMPS)/python  ## tests of the PyTorch adapter, in an environment of their own
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)/torch
-	@if $(BIN)/uv pip install --quiet --python $(VENV)/torch/bin/python -e '.[torch,clip]' pytest; then \
+	@if $(BIN)/uv pip install --quiet --python $(VENV)/torch/bin/python -e '.[torch,clip]' pytest pytest-timeout; then \
 	  $(VENV)/torch/bin/python -m pytest -q tests/embeddings/test_torch_embedders.py; \
 	else echo "PyTorch cannot be installed here: the tests of its adapter are left out."; fi
 

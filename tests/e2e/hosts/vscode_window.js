@@ -43,3 +43,5 @@ window.addEventListener("message", async ({ data: { message, payload } }) => {
   post("idle", up.message.header.msg_id);
   await window.deliver(replies);
 });
+// Opened last: the webview says "ready" once, and what nobody hears yet is lost.
+webview.src = "https://webview.invalid/vscode_webview.html";
