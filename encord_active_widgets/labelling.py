@@ -50,7 +50,7 @@ def add_labels(project: Project, source: Source, *, code: str, delete_gone: bool
         if owners.is_empty():
             first = source.items[URI][0]
             raise InputError(
-                f'None of the {source.items.height:,} images with labels is in the project (the first is "{first}").',
+                f'No image with labels is in the project: {source.items.height:,} looked for, the first "{first}".',
                 "Add the images with p.add_images(…), or give images= so that the addresses agree.",
             )
         lost = source.items.join(owners, on=URI, how="anti")[URI]

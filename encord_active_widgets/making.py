@@ -393,7 +393,7 @@ class Making:
         if existed:
             _tell_other_labels(project, source)
         if done.faults and project._snapshot().items.alive_frame().is_empty():
-            log.warning("None of the %s images of %s could be read: p.problems says why.", f"{done.faults:,}", title)
+            log.warning("No image of %s could be read (%s tried): p.problems says why.", title, f"{done.faults:,}")
         return project
 
     def add_images(self, images: Any, *, recursive: bool = True, classes: bool | None = None) -> Ingested:

@@ -40,7 +40,7 @@ def relocate(project: Project, images: str | os.PathLike[str], was: str | os.Pat
         found, faults = _there(moved, project._bases)
         if found.is_empty():
             raise InputError(
-                f'None of the {moved.height:,} images is in "{new}": looked for "{moved["new"][0]}".',
+                f'No image is in "{new}": {moved.height:,} looked for, the first "{moved["new"][0]}".',
                 f'Give the folder that has taken the place of "{old}", or was= what it replaces of the old addresses.',
             )
         _write(project, items, found, len(faults))

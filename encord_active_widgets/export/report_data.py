@@ -162,7 +162,7 @@ def _issues(s: Subject, section: Section) -> list[tuple[str, str, pl.DataFrame]]
     clean = [name for name, _, _, faulty in kinds if not faulty.height]
     if clean:
         last = clean[-1] if len(clean) == 1 else f"{', '.join(clean[:-1])} or {clean[-1]}"
-        section.say(f"None of the {counted(s.n, 'image')} is {last}.", GOOD)
+        section.say(f"Of {counted(s.n, 'image')} none is {last}.", GOOD)
     if not large.height:
         section.notes.append(
             f"Sharpness is not judged: no image has a side of {LEAST_SHARPNESS_SIDE_PX} px, and for smaller ones it is "

@@ -150,7 +150,7 @@ def test_labels_are_added_once_to_images_that_are_there(cells: ea.Project, tmp_p
     assert cells.objects.ids.n_unique() == 6
     assert "not in the project" in cells.problems["why"][0]
     assert ea.open(cells.path).df["object_count"].to_list() == [4, 1, 1]
-    with pytest.raises(InputError, match="None of the 1 images"):
+    with pytest.raises(InputError, match="No image with labels is in the project: 1 looked for"):
         cells.add_labels(pl.DataFrame({"path": ["q.png"], "class_name": "P", "x": 1.0, "y": 1.0, "w": 2.0, "h": 2.0}))
     file = tmp_path / "more.json"
     file.write_text(

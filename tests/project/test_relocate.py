@@ -85,7 +85,7 @@ def test_a_wrong_folder_changes_nothing_and_says_what_was_looked_for(
     images, p = drive
     before, items = p.df, p._folder.items.version()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r'looked for ".*empty/(cat|dog)/\d\d\.png"'):
+    with pytest.raises(InputError, match=r'looked for, the first ".*empty/(cat|dog)/\d\d\.png"'):
         p.relocate(tmp_path / "empty")
     with pytest.raises(InputError, match="Mount the drive first"):
         p.relocate(tmp_path / "not mounted")
