@@ -16,8 +16,8 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import embedders
+    from .curation.duplicates import Duplicates
     from .diagnosis import doctor
-    from .duplicates import Duplicates
     from .errors import EawError
     from .export.comparison import compare_projects
     from .expressions import contains, has, labelled, rows, tagged, untagged
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Imported on first use: `import encord_active_widgets` costs Polars and NumPy, nothing more.
 _WHERE = {
-    "Duplicates": "duplicates",
+    "Duplicates": "curation.duplicates",
     "EawError": "errors",
     "Explorer": "widgets.explorer",
     "Prediction": "formats.prediction",

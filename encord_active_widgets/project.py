@@ -14,29 +14,29 @@ import polars as pl
 from numpy.typing import NDArray
 
 from . import schema
-from .edits import EditVerbs
+from .computing.jobs import Job
+from .computing.vectors import EmbeddingSets
+from .content.state import Snapshot, StateReader
 from .errors import InputError, unknown
 from .formats.source import Source
-from .jobs import Job
-from .making import Making
-from .runs import RunVerbs
 from .schema import CLASSIFICATION, ITEM, LABEL, OBJECT
-from .state import Snapshot, StateReader
 from .store.folder import ProjectFolder
-from .vectors import EmbeddingSets
-from .version_verbs import VersionVerbs
+from .verbs.edits import EditVerbs
+from .verbs.making import Making
+from .verbs.runs import RunVerbs
+from .verbs.versions import VersionVerbs
+from .verbs.view_exports import ViewExports
 from .view import View
-from .view_exports import ViewExports
 
 if TYPE_CHECKING:
     from .checking import CheckResult, Limits
-    from .duplicates import Duplicates
+    from .computing.embedding_set import EmbeddingSet
+    from .curation.duplicates import Duplicates
+    from .curation.reviewing import Queue
     from .embeddings.embedder import Embedder
+    from .exchange.exporting import Exported
     from .export.report import Report
-    from .exporting import Exported
     from .images.thumbnails import ThumbnailStore
-    from .reviewing import Queue
-    from .vectors import EmbeddingSet
     from .widgets.explorer import Explorer
 
 QUALITY_METRICS = (
@@ -118,7 +118,7 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs, ViewExports):
         InputError
             The labels do not say who drew them.
         """
-        from .annotators import annotators
+        from .curation.annotators import annotators
 
         return annotators(self)
 
@@ -299,7 +299,7 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs, ViewExports):
         InputError
             Nothing was computed yet, or the threshold is none.
         """
-        from .duplicates import Duplicates
+        from .curation.duplicates import Duplicates
 
         return Duplicates(self, threshold, view)
 
@@ -321,7 +321,7 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs, ViewExports):
         InputError
             Fewer than two items, or a view of labels.
         """
-        from .duplicates import say_apart
+        from .curation.duplicates import say_apart
 
         return say_apart(self, items)
 
@@ -403,7 +403,7 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs, ViewExports):
         >>> p.embed("clip", ea.embedders.clip("models/clip"))  # doctest: +SKIP
         >>> p.search("a dark street", k=20)                    # doctest: +SKIP
         """
-        from .searching import search
+        from .computing.searching import search
 
         return search(self.embeddings, image, text=text, vector=vector, k=k, embedding=embedding, embedder=embedder)
 
@@ -433,7 +433,7 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs, ViewExports):
         background : bool
             Return at once; open explorers fill in as columns arrive. `job.wait()` waits.
         """
-        from . import pipeline
+        from .computing import pipeline
 
         plan = pipeline.make_plan(stages, metrics, executor)
         return self._run(plan, "compute", background=background)
@@ -497,19 +497,19 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs, ViewExports):
         >>> p.embed("colour", mean_colour, size=32)                                # doctest: +SKIP
         >>> p.objects.embed("dino", ea.embedders.onnx("dino.onnx"))                # doctest: +SKIP
         """
-        from .embed_stage import embed
+        from .computing.embed_stage import embed
 
         chosen = self.items if view is None else view
         return embed(chosen, name, embedder, batch_size=batch_size, size=size, fit=fit, replace=replace)
 
     def _run(self, plan: Any, title: str, *, background: bool, quiet: bool = False) -> Job:
-        from . import pipeline
+        from .computing import pipeline
 
         return self._work(lambda job: pipeline.run(self, plan, job), title, background=background, quiet=quiet)
 
     def _work(self, work: Callable[[Job], None], title: str, *, background: bool = False, quiet: bool = False) -> Job:
         """Run one computation at a time, here with a progress bar or on a thread."""
-        from . import pipeline
+        from .computing import pipeline
 
         self._folder.writable()
         with self._lock:
@@ -521,7 +521,7 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs, ViewExports):
         if background:
             pipeline.start(job, lambda: work(job), background=True)
             return job
-        from .progress import shown
+        from .computing.progress import shown
 
         with shown(job, quiet=quiet):
             pipeline.start(job, lambda: work(job), background=False)
@@ -529,7 +529,7 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs, ViewExports):
 
     def _after_embedding(self, name: str, level: str) -> None:
         """Rebuild the index, metrics and map of one set."""
-        from . import pipeline
+        from .computing import pipeline
 
         plan = pipeline.Plan(("neighbours", "labels", "layout"), (), None, embedding=(level, name))
         self._run(plan, f"embedding {name}", background=False)
@@ -636,7 +636,7 @@ class Project(Making, EditVerbs, RunVerbs, VersionVerbs, ViewExports):
             return self._reader.snapshot()
 
     def _answers(self, view: View) -> NDArray[np.uint32]:
-        from .labelling import open_answers
+        from .importing.labelling import open_answers
 
         return open_answers(self, view)
 

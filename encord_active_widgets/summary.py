@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from .label_stage import is_behind
+from .computing.label_stage import is_behind
 from .schema import CLASS_NAME, DUPLICATE_GROUP, OBJECT
 from .store.fold import DECISIONS
 
 if TYPE_CHECKING:
-    from .levels import Level
+    from .content.levels import Level
     from .project import Project
 
 _MEGAPIXEL = 1e6

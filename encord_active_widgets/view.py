@@ -9,18 +9,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from .content.levels import Level
 from .errors import InputError, unknown, whole_number
-from .levels import Level
 from .schema import CLASSIFICATION, ITEM, ITEM_ID, OBJECT, ORDINAL, PREDICTION, TAGS, prediction_level, run_of
-from .view_edits import ViewEdits
-from .view_exports import ViewExports
-from .view_query import FILTER, HEAD, ROWS, SORT, Op, compile_steps, no_column, valid_expression
+from .verbs.view_edits import ViewEdits
+from .verbs.view_exports import ViewExports
+from .verbs.view_query import FILTER, HEAD, ROWS, SORT, Op, compile_steps, no_column, valid_expression
 
 if TYPE_CHECKING:
+    from .computing.embedding_set import EmbeddingSet
+    from .computing.vectors import EmbeddingSets
     from .embeddings.embedder import Embedder
-    from .evaluated import Evaluation
+    from .models.evaluated import Evaluation
     from .project import Project
-    from .vectors import EmbeddingSet, EmbeddingSets
     from .widgets.explorer import Explorer
 
 Rows = NDArray[np.uint32]
@@ -400,7 +401,7 @@ class View(ViewEdits, ViewExports):
         View
             Nearest first, with the column `distance` (cosine, 0 to 2).
         """
-        from .searching import search
+        from .computing.searching import search
 
         return search(self.embeddings, image, k=k, within=self.rows if self._ops else None, **options)
 

@@ -161,7 +161,7 @@ def chart(found: pl.DataFrame, title: str) -> Any:
     """Draw the curve of every strategy beside that of random, with bands of 95 % over the seeds."""
     import altair as alt
 
-    from encord_active_widgets.offline_chart import OfflineChart
+    from encord_active_widgets.charts.offline import OfflineChart
 
     curves_ = bands(found)
     names = [name for name in STRATEGIES if name != "random" and name in curves_["strategy"].unique()]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import encord_active_widgets as ea
+from encord_active_widgets.content.query_text import parse_query
 from encord_active_widgets.errors import InputError
-from encord_active_widgets.query_text import parse_query
 
 FRAME = pl.DataFrame({
     "w": [1.0, 2.0, None, 4.0], "h": [4, 3, 2, 1], "name": ["cat", "dog", "cow", None], "str": [1, 2, 3, 4],

@@ -1,7 +1,7 @@
 """Charts: Altair specifications that notebooks draw without a network."""
 
-from ..offline_chart import OfflineChart
 from .model import MOST_BARS, MOST_COUNTED_CELLS, MOST_CURVES, MOST_PANELS, ModelCharts
+from .offline import OfflineChart
 from .parts import MOST_CELLS, POINTS
 
 __all__ = [

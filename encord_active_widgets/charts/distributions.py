@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..offline_chart import OfflineChart, load_altair
+from .offline import OfflineChart, load_altair
 from .parts import BLUE, NEUTRAL, ORANGE, few_ticks, finished, inline_data
 
 F64 = NDArray[np.float64]

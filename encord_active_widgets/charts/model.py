@@ -8,7 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from ..errors import InputError, ShapeError, unknown
-from ..offline_chart import GREY, OfflineChart, load_altair
+from .offline import GREY, OfflineChart, load_altair
 from .parts import (
     BLUE,
     NEUTRAL,

@@ -10,7 +10,7 @@ import polars as pl
 import polars.selectors as cs
 
 from ..errors import InputError
-from ..offline_chart import GREY, OfflineChart, load_altair
+from .offline import GREY, OfflineChart, load_altair
 
 MOST_CELLS = 120
 """Classes on a side of a heat map; the others are counted together."""

@@ -80,7 +80,7 @@ def outliers(s: Subject) -> Found:
 @measure("images that have a duplicate in another split", IMAGES, at_most=0.0)
 def leakage(s: Subject) -> Found:
     """Images of groups of duplicates that lie in several splits."""
-    from ..duplicates import split_column
+    from ..curation.duplicates import split_column
 
     name = split_column(s.items)
     if name is None or s.items[name].drop_nulls().n_unique() < 2:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from .. import pages
-from ..page_pictures import gallery, tiles_of
-from ..pages import Column, Html
+from ..pages import html as pages
+from ..pages.html import Column, Html
+from ..pages.pictures import gallery, tiles_of
 from ..schema import CLASS_NAME, OBJECT
 
 if TYPE_CHECKING:

@@ -165,7 +165,7 @@ def _fresh(project: Project, names: list[str]) -> None:
     InputError
         Labels have changed since their metrics were computed.
     """
-    from ..label_stage import is_behind
+    from ..computing.label_stage import is_behind
 
     if any(name in names for name in _NEEDS_LABEL_METRICS) and is_behind(project):
         raise InputError("Labels have changed since their metrics were computed.", "Call p.compute().")

@@ -97,7 +97,7 @@ def condition(ctx: typer.Context, incomplete: str) -> list[str]:
 @_quietly
 def stages(ctx: typer.Context) -> Iterable[str]:  # noqa: ARG001 - as the others
     """Stages of computing."""
-    from ..pipeline import STAGES
+    from ..computing.pipeline import STAGES
 
     return STAGES
 

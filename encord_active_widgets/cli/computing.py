@@ -59,7 +59,7 @@ def compute(
 
 def run_stages(project: Project, stages: list[str] | None = None) -> None:
     """Compute, with a progress bar where somebody watches."""
-    from ..pipeline import make_plan
+    from ..computing.pipeline import make_plan
 
     project._run(make_plan(stages or None, None, None), "compute", background=False, quiet=quiet())
 
@@ -138,7 +138,7 @@ def run_metrics(
     This executes the Python files in its folder `metric_files`: run it only where you trust them.
     No other command does.
     """
-    from ..pipeline import STAGES, make_plan
+    from ..computing.pipeline import STAGES, make_plan
 
     home = opened(project)
     files = sorted((home.path / METRIC_FILES).glob("*.py"))

@@ -198,7 +198,7 @@ def acquire(
     if run is not None:
         options["run"] = run
     if exclude is not None:
-        from ..query_text import parse_query
+        from ..content.query_text import parse_query
 
         options["exclude"] = parse_query(exclude)
     view = home.acquire(_mixture(strategy), n, **options)
@@ -231,7 +231,7 @@ def _given(frame: pl.DataFrame, out: Path | None) -> None:
     """Write rows as a table, where a file was named."""
     if out is None:
         return
-    from ..exporting import flat
+    from ..exchange.exporting import flat
     from ..store.writing import Writing
 
     suffix = out.suffix.lower()

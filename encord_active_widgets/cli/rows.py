@@ -125,7 +125,7 @@ def _columns(known: list[str], columns: str | None, condition: str | None, sort:
         return named
     spoken: list[str] = []
     if condition is not None:
-        from ..query_text import parse_query
+        from ..content.query_text import parse_query
 
         spoken = parse_query(condition).meta.root_names()
     wanted = dict.fromkeys([*_KEYS, *spoken, *([sort] if sort else []), "tags"])

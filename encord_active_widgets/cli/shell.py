@@ -177,7 +177,7 @@ def chosen(project: Project, level: str, query: str | None, text: str | None = N
 
     view = level_of(project, level)
     if query is not None:
-        from ..query_text import parse_query
+        from ..content.query_text import parse_query
 
         view = view.filter(parse_query(query))
     if text is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from ..errors import EawError
-from ..ingest import commit
+from ..importing.ingest import commit
 from ..store.folder import ProjectFolder
 from .finding import Finding
 

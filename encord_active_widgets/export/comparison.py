@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ..errors import InputError
-from ..pages import counted
+from ..pages.html import counted
 from ..project import Project
 from ..view import View
 from .comparison_sections import classes_section, embeddings_section, images_section, metrics_section

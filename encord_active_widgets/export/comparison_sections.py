@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 
 from ..charts.distributions import effects, two_histograms, two_maps, two_shares
-from ..comparing_projects import (
+from ..errors import unknown
+from ..evaluation.two_samples import PERMUTATIONS
+from ..history.comparing_projects import (
     CLASSES,
     EMBEDDINGS,
     LEAST_VECTORS,
@@ -26,11 +28,9 @@ from ..comparing_projects import (
     in_both,
     shared_metrics,
 )
-from ..errors import unknown
-from ..evaluation.two_samples import PERMUTATIONS
 from ..metrics.registry import registered
-from ..page_pictures import Tile, tiles_of
-from ..pages import Column, counted, number, percent
+from ..pages.html import Column, counted, number, percent
+from ..pages.pictures import Tile, tiles_of
 from ..schema import CLASS_NAME, CLASSIFICATION, ITEM, OBJECT
 from .comparison_sides import Sides, said_p
 from .report_parts import GOOD, MOST_TILES, PLAIN, WARN, Charts, Pictures, Rows, Section, Subject, rounded, share

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ..computing.embedding_set import EmbeddingSet
+from ..content.levels import Level
 from ..expressions import _NOT_SEARCHED
-from ..levels import Level
 from ..protocol.columns import Column, ColumnCache, message
 from ..protocol.filters import Spec, to_expr, walk
 from ..protocol.router import finite
@@ -20,7 +21,6 @@ from ..protocol.service import Service
 from ..schema import CLASS_NAME, NOTE, ORDINAL, URI
 from ..store.fold import LevelEdits
 from ..store.rows import decode_rows, encode_rows, pack_mask
-from ..vectors import EmbeddingSet
 from .pack import Pack
 
 Rows = NDArray[np.uint32]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import InputError, unknown
-from ..exporting import Exported
+from ..exchange.exporting import Exported
 from ..protocol import PROTOCOL_VERSION
 from ..protocol.filters import EMPTY, Spec
 from ..protocol.router import finite

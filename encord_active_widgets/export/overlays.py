@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..levels import Level
+from ..content.levels import Level
 from ..protocol.overlays import drawn
 from ..schema import KIND_KEYPOINTS
 from .pack import Pack

@@ -19,7 +19,7 @@ from ..store.folder import resolve_address
 from .pack import block_bytes
 
 if TYPE_CHECKING:
-    from ..levels import Level
+    from ..content.levels import Level
     from ..project import Project
     from ..protocol.pictures import Pictures
 

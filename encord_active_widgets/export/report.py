@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ..errors import InputError
-from ..pages import counted
+from ..pages.html import counted
 from ..schema import CLASS_NAME
 from ..view import View
 from .report_data import data_section

@@ -11,12 +11,12 @@ from typing import Any
 import polars as pl
 
 from ..charts.distributions import histogram
-from ..duplicates import split_column
+from ..charts.offline import OfflineChart
+from ..curation.duplicates import split_column
 from ..metrics.outliers import outliers
 from ..metrics.registry import MetricSpec, registered
-from ..offline_chart import OfflineChart
-from ..page_pictures import Tile, tiles_of
-from ..pages import Column, counted, number, percent
+from ..pages.html import Column, counted, number, percent
+from ..pages.pictures import Tile, tiles_of
 from ..project import QUALITY_METRICS
 from ..schema import ITEM, ORDINAL, URI
 from .report_parts import (

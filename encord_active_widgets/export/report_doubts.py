@@ -9,15 +9,15 @@ import numpy as np
 import polars as pl
 
 from ..errors import EawError
-from ..mistakes import label_errors
-from ..page_pictures import Tile, file_name, tiles_of
-from ..pages import Column, counted, percent
+from ..models.mistakes import label_errors
+from ..pages.html import Column, counted, percent
+from ..pages.pictures import Tile, file_name, tiles_of
 from ..schema import CLASSIFICATION, DUPLICATE_GROUP, ITEM, ITEM_ID, OBJECT, URI
 from .report_parts import GOOD, MOST_TILES, PLAIN, WARN, Pictures, Rows, Section, Stacks, Subject, share
 
 if TYPE_CHECKING:
-    from ..duplicates import Duplicates
-    from ..evaluated import Evaluation
+    from ..curation.duplicates import Duplicates
+    from ..models.evaluated import Evaluation
     from ..view import View
 
 _MOST_STACKS, _MOST_IN_A_STACK = 9, 6
@@ -172,7 +172,7 @@ def duplicates_section(s: Subject) -> Section:
         ("groups", f"{len(found):,}", ""),
         ("could go", f"{spare:,}", percent(spare, s.n) if spare else ""),
     ]
-    from ..duplicates import split_column
+    from ..curation.duplicates import split_column
 
     split = split_column(s.frame)
     several = split is not None and s.frame[split].drop_nulls().n_unique() > 1

@@ -6,14 +6,14 @@ from functools import partial
 
 import polars as pl
 
-from ..annotators import annotators
 from ..charts.distributions import class_counts, histogram
+from ..charts.offline import OfflineChart
+from ..computing.label_stage import QUALITY, is_behind
+from ..curation.annotators import annotators
 from ..errors import EawError
-from ..label_stage import QUALITY, is_behind
 from ..metrics.registry import MetricSpec, registered
-from ..offline_chart import OfflineChart
-from ..page_pictures import Tile, file_name, tiles_of
-from ..pages import Column, counted, number, percent
+from ..pages.html import Column, counted, number, percent
+from ..pages.pictures import Tile, file_name, tiles_of
 from ..schema import CLASS_NAME, CLASSIFICATION, ITEM_ID, LABEL, OBJECT, URI
 from .report_data import METRIC_COLUMNS, metric_chart, metric_table, varies
 from .report_parts import (

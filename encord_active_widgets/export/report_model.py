@@ -10,16 +10,16 @@ import numpy as np
 import polars as pl
 
 from ..charts import ModelCharts
+from ..charts.offline import OfflineChart
 from ..errors import EawError
-from ..evaluated import LOW
-from ..offline_chart import OfflineChart
-from ..page_pictures import Tile, file_name, tiles_of
-from ..pages import Column, counted, percent
+from ..models.evaluated import LOW
+from ..pages.html import Column, counted, percent
+from ..pages.pictures import Tile, file_name, tiles_of
 from ..schema import CLASS_NAME, CONFIDENCE, ITEM_ID, URI
 from .report_parts import MOST_TILES, PLAIN, WARN, Charts, Pictures, Rows, Section, Subject, share
 
 if TYPE_CHECKING:
-    from ..evaluated import Evaluation
+    from ..models.evaluated import Evaluation
 
 MOST_RUNS = 4
 """Runs that are drawn; of all there is a table."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 from html import escape
 
+from ..charts.offline import CHARTS_REMEDY, OfflineChart, can_draw
 from ..errors import EawError, InputError
-from ..offline_chart import CHARTS_REMEDY, OfflineChart, can_draw
-from ..page_pictures import gallery
-from ..pages import Html, facts, head, paragraph, table, told
+from ..pages.html import Html, facts, head, paragraph, table, told
+from ..pages.pictures import gallery
 from .report_parts import Block, Charts, Pictures, Rows, Section, Stacks
 
 _MOST_SVG_BYTES = 250_000

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ..charts.offline import OfflineChart
 from ..checking.subject import THRESHOLDS
-from ..offline_chart import OfflineChart
-from ..page_pictures import Tile
-from ..pages import Column, percent
+from ..pages.html import Column, percent
+from ..pages.pictures import Tile
 from ..schema import CLASS_NAME, CLASSIFICATION, ITEM, ITEM_ID, LABEL, OBJECT, ORDINAL, run_of
 from ..view import View
 
@@ -223,7 +223,7 @@ def mostly(faulty: pl.DataFrame, subject: Subject) -> str:
 
 
 def _groupings(faulty: pl.DataFrame, subject: Subject) -> list[tuple[str, pl.DataFrame]]:
-    from ..duplicates import split_column
+    from ..curation.duplicates import split_column
 
     out: list[tuple[str, pl.DataFrame]] = []
     if faulty.height:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
+from ..charts.offline import OfflineChart
 from ..errors import unknown
-from ..offline_chart import OfflineChart
-from ..pages import document, inline, made_at, write_page
+from ..pages.html import document, inline, made_at, write_page
 from .report_page import body
 from .report_parts import Charts, Section
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..levels import Level
+from ..content.levels import Level
 from ..schema import CLASS_NAME, CONTENT_HASH, ITEM, ITEM_ID, LABEL_ID, OBJECT, ORDINAL, PREDICTION, PREDICTION_ID, URI
 
 Bytes = NDArray[np.uint8]

@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
+from ..content.levels import Level
 from ..errors import InputError, unknown
 from ..expressions import contains, rows, tagged, untagged
-from ..levels import Level
 
 Spec = dict[str, Any]
 EMPTY: Spec = {"all": []}

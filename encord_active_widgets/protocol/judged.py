@@ -9,18 +9,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ..content.levels import Level
+from ..content.state import Snapshot
 from ..errors import EawError
-from ..evaluated import unlike
 from ..evaluation.curves import BACKGROUND
-from ..levels import Level
+from ..models.evaluated import unlike
 from ..schema import CLASS_NAME, CONFIDENCE, OBJECT, ORDINAL, run_of
-from ..state import Snapshot
 from ..view import View
 from .columns import MOST_LEVELS, Column
 
 if TYPE_CHECKING:
-    from ..evaluated_classes import ClassificationEvaluation
-    from ..evaluated_objects import DetectionEvaluation
+    from ..models.evaluated_classes import ClassificationEvaluation
+    from ..models.evaluated_objects import DetectionEvaluation
 
 Bytes = NDArray[np.uint8]
 

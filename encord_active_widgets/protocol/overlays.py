@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..levels import Level
+from ..content.levels import Level
 from ..schema import (
     CLASS_NAME,
     KIND_KEYPOINTS,

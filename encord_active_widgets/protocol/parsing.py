@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from ..content.levels import Level
 from ..expressions import from_tree, inner_of_has, labelled, tree
-from ..levels import Level
 from ..schema import TAGS
 from .filters import Spec
 

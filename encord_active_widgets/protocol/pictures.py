@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ..content.levels import Level
 from ..errors import EawError
-from ..levels import Level
 from ..schema import CLASS_NAME, CONTENT_HASH, URI
 from ..store.folder import resolve_address
 

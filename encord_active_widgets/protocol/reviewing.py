@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..answering import answer
+from ..curation.answering import answer
+from ..curation.reviewing import MISSED, Queue
 from ..errors import InputError
-from ..reviewing import MISSED, Queue
 from ..schema import CLASS_NAME, ITEM, NOTE, OBJECT, URI, prediction_level
 from .editing import Editing
 from .overlays import drawn

@@ -15,8 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..computing.vectors import EmbeddingSets
+from ..content.levels import Level
+from ..content.state import Snapshot
 from ..errors import InputError, unknown
-from ..levels import Level
 from ..project import Project
 from ..schema import (
     CLASS_NAME,
@@ -32,10 +34,8 @@ from ..schema import (
     prediction_level,
     run_of,
 )  # fmt: skip
-from ..state import Snapshot
 from ..store.folder import resolve_address
 from ..store.rows import encode_mask, pack_mask
-from ..vectors import EmbeddingSets
 from ..view import View
 from . import PROTOCOL_VERSION
 from .columns import Column, ColumnCache, message

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ..duplicate_stage import pairs_of, pairs_table
-from ..duplicates import KEEP_RULES, Duplicates, say_apart, split_column
+from ..computing.duplicate_stage import pairs_of
+from ..content.duplicate_pairs import pairs_table
+from ..curation.duplicates import KEEP_RULES, Duplicates, say_apart, split_column
 from ..errors import InputError, unknown
 from ..metrics.duplicate_pairs import CONTRADICTION, DISTANCE_THRESHOLD, KINDS
 from ..schema import DUPLICATE_GROUP, ITEM, ORDINAL

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import traitlets
 
+from ..content.query_text import parse_query
 from ..errors import InputError, known_name, whole_number
 from ..protocol.code import filter_code, level_code, root_code, selection_code, view_code
 from ..protocol.editing import Editing
@@ -22,7 +23,6 @@ from ..protocol.panel import Panel
 from ..protocol.parsing import from_expr
 from ..protocol.router import Reply, Router
 from ..protocol.service import Service
-from ..query_text import parse_query
 from ..schema import CLASS_NAME, ITEM
 from ..store.rows import decode_rows, encode_rows
 from ..view import View
@@ -30,7 +30,7 @@ from .bundle import esm
 from .still import WIDTH_PX, draw, words
 
 if TYPE_CHECKING:
-    from ..exporting import Exported
+    from ..exchange.exporting import Exported
 
 log = logging.getLogger("encord_active_widgets")
 

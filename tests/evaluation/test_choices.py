@@ -189,8 +189,8 @@ def test_whose_metric_it_is_says_which_question_is_meant(tmp_path):
 
 
 def test_of_several_answers_for_an_image_the_surest_counts(tmp_path):
-    from encord_active_widgets.evaluating import _classification
-    from encord_active_widgets.levels import Level
+    from encord_active_widgets.content.levels import Level
+    from encord_active_widgets.models.evaluating import _classification
 
     truth = pl.DataFrame({"item_id": ["x", "y"], "label_id": ["p", "q"], "class_name": ["a", "b"]})
     given = pl.DataFrame(

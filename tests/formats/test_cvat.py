@@ -366,7 +366,7 @@ def test_broken_files_give_named_errors_and_leave_usable_labels(
     )
     file = p.path.parent / "w.xml"
     file.write_bytes(text[:at] + new + text[at + cut :] if data.draw(st.booleans()) else text[:at])
-    from encord_active_widgets.labelling import read_labels
+    from encord_active_widgets.importing.labelling import read_labels
 
     labels: Any = None
     try:

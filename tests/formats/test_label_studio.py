@@ -228,8 +228,8 @@ def test_polygons_of_several_parts_keep_their_area(shared_data: Path, tmp_path: 
 
 
 def test_a_verified_export_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
-    from encord_active_widgets.labelling import read_labels
-    from encord_active_widgets.verifying import compare_returned
+    from encord_active_widgets.exchange.verifying import compare_returned
+    from encord_active_widgets.importing.labelling import read_labels
 
     p = drawn(tmp_path)
     p.items.to_label_studio(tmp_path / "t.json")
@@ -720,7 +720,7 @@ def test_wrong_values_anywhere_give_named_errors_and_leave_usable_labels(
         tasks = wrong
     file = p.path.parent / "w.json"
     file.write_text(json.dumps(tasks))
-    from encord_active_widgets.labelling import read_labels
+    from encord_active_widgets.importing.labelling import read_labels
 
     try:
         labels = read_labels(p, file, images=None, kind="label_studio").labels

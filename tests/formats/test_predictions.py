@@ -385,12 +385,12 @@ def test_probabilities_that_are_none(project, values, error, message):
 
 def test_a_kill_between_rows_and_commit_leaves_nothing(project, tmp_path, monkeypatch):
     """All rows of a run land in one commit, or none."""
-    import encord_active_widgets.runs as runs
+    from encord_active_widgets.models import adding
 
     def die(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "commit", die)
+    monkeypatch.setattr(adding, "commit", die)
     with pytest.raises(KeyboardInterrupt):
         project.add_predictions("m", objects())
     monkeypatch.undo()

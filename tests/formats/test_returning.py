@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import encord_active_widgets as ea
-from encord_active_widgets.answering import answer
-from encord_active_widgets.reviewing import Queue
+from encord_active_widgets.curation.answering import answer
+from encord_active_widgets.curation.reviewing import Queue
 
 TOOLS = ("label_studio", "cvat")
 BOX = {"class_name": "cat", "x": 8.0, "y": 8.0, "w": 16.0, "h": 16.0}

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 import encord_active_widgets as ea
-from encord_active_widgets.answering import answer
+from encord_active_widgets.curation.answering import answer
+from encord_active_widgets.curation.reviewing import queue_of
 from encord_active_widgets.errors import InputError
 from encord_active_widgets.protocol.reviewing import Review
 from encord_active_widgets.protocol.service import Service
-from encord_active_widgets.reviewing import queue_of
 
 CAT = {"x": 5.0, "y": 5.0, "w": 20.0, "h": 20.0, "class_name": "cat"}
 DOG = {"x": 45.0, "y": 30.0, "w": 20.0, "h": 20.0, "class_name": "dog"}

@@ -205,7 +205,7 @@ def test_a_clone_that_is_interrupted_leaves_nothing(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("encord_active_widgets.cloning.place_images", stopped)
+    monkeypatch.setattr("encord_active_widgets.history.cloning.place_images", stopped)
     for source in (cells, cells.items.head(4)):
         with pytest.raises(KeyboardInterrupt):
             source.clone(tmp_path / "half.eaw", images="copy")

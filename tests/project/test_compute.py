@@ -22,7 +22,7 @@ from encord_active_widgets.protocol.service import Service
 _COMPUTE = """
 import sys
 import encord_active_widgets as ea
-from encord_active_widgets import pixel_stage
+from encord_active_widgets.computing import pixel_stage
 real = pixel_stage._PixelSink.__call__
 def told(self, batch):
     real(self, batch)
@@ -67,8 +67,8 @@ def test_a_stop_in_the_middle_keeps_what_was_committed_and_the_next_call_does_th
 def test_an_interrupt_in_this_process_keeps_finished_images(
     thousand: ea.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from encord_active_widgets.computing.pixel_stage import _PixelSink
     from encord_active_widgets.metrics import engine
-    from encord_active_widgets.pixel_stage import _PixelSink
 
     monkeypatch.setattr(engine, "FLUSH_ROWS", 64)
     real: Any = _PixelSink.__call__
@@ -110,7 +110,9 @@ def test_a_failure_in_the_background_is_told_not_swallowed(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     p = ea.Project.from_folder(pictures, tmp_path / "p.eaw")
-    monkeypatch.setattr("encord_active_widgets.pixel_stage.run", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        "encord_active_widgets.computing.pixel_stage.run", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+    )
     job = p.compute(background=True)
     with pytest.raises(OSError, match="disk full"):
         job.wait(60)

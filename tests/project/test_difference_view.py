@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 import encord_active_widgets as ea
-from encord_active_widgets.differing import Difference
 from encord_active_widgets.errors import UnknownNameError
+from encord_active_widgets.history.differing import Difference
 from encord_active_widgets.protocol.router import Router
 
 N = 40

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import encord_active_widgets as ea
-from encord_active_widgets import embed_stage
+from encord_active_widgets.computing import embed_stage
 from encord_active_widgets.embeddings import reading
 from encord_active_widgets.errors import ImageError, InputError, ShapeError, UnknownNameError
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import encord_active_widgets as ea
 from encord_active_widgets.errors import InputError, ProjectError, UnknownNameError
-from encord_active_widgets.partition import divide
+from encord_active_widgets.exchange.partition import divide
 
 CELLS = {"a.png": ["RBC", "RBC", "WBC"], "b.png": ["RBC"], "c.png": []}
 

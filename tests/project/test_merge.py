@@ -15,7 +15,7 @@ from PIL import Image
 
 import encord_active_widgets as ea
 from encord_active_widgets.errors import InputError
-from encord_active_widgets.merging import merged_state
+from encord_active_widgets.history.merging import merged_state
 from encord_active_widgets.store.between import parts_between
 from encord_active_widgets.store.fold import Edit, Folded, apply, fold
 from encord_active_widgets.store.rows import encode_rows

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import encord_active_widgets as ea
-from encord_active_widgets.answering import answer
+from encord_active_widgets.curation.answering import answer
+from encord_active_widgets.curation.reviewing import Queue, queue_of
 from encord_active_widgets.errors import InputError, UnknownNameError
 from encord_active_widgets.protocol.reviewing import Review
 from encord_active_widgets.protocol.service import Service
-from encord_active_widgets.reviewing import Queue, queue_of
 from encord_active_widgets.view import View
 
 CLASSES = ["cat", "dog", "frog"]

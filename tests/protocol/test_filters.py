@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import encord_active_widgets as ea
+from encord_active_widgets.content.state import Level
 from encord_active_widgets.errors import InputError, UnknownNameError
 from encord_active_widgets.protocol.code import filter_code
 from encord_active_widgets.protocol.columns import describe, encode
 from encord_active_widgets.protocol.filters import to_expr
 from encord_active_widgets.protocol.parsing import code_of, from_expr
-from encord_active_widgets.state import Level
 from encord_active_widgets.store.fold import LevelEdits
 
 N = 400

@@ -185,7 +185,7 @@ def test_eight_writers_and_eight_readers_on_one_project_lose_nothing(project: ea
 
 def test_a_quiet_project_sends_nothing_of_its_own_accord(project: ea.Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A description that differs by the moment would be sent, read and asked for again without end."""
-    monkeypatch.setattr("encord_active_widgets.pipeline.run", lambda *_: None)
+    monkeypatch.setattr("encord_active_widgets.computing.pipeline.run", lambda *_: None)
     project.compute()
     w = project.explore()
     described: list[Any] = []

@@ -1,0 +1,1 @@
+"""What a project holds right now, as immutable frames, and how rows are asked for."""

@@ -1,0 +1,1 @@
+"""Runs of models: added, evaluated, explained, compared, and what they say against the labels."""

@@ -1,0 +1,1 @@
+"""Pages that are read, not worked with, and the small pictures on them."""
