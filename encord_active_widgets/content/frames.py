@@ -131,6 +131,25 @@ def edited_frame(frame: pl.DataFrame, edits: LevelEdits) -> pl.DataFrame:
     return frame.with_columns(changes) if changes else frame
 
 
+def divided_frame(items: pl.DataFrame, edits: LevelEdits) -> pl.DataFrame:
+    """Return the items with the parts that edits put them into as their `split`."""
+    if edits.splits is None or not (edits.splits >= 0).any():
+        return items
+    names = pl.Series(edits.split_names, dtype=pl.String)
+    given = names.gather(np.maximum(edits.splits, 0))
+    had = schema.SPLIT in items.columns
+    own = items[schema.SPLIT].cast(pl.String) if had else pl.repeat(None, items.height, dtype=pl.String, eager=True)
+    out = items.with_columns(given.zip_with(pl.Series(edits.splits >= 0), own).alias(schema.SPLIT))
+    return out.rechunk()
+
+
+def with_split(labels: pl.DataFrame, items: pl.DataFrame, item_rows: pl.Series | None) -> pl.DataFrame:
+    """Return labels with the split of the item that each is on."""
+    if schema.SPLIT not in items.columns or item_rows is None:
+        return labels
+    return labels.with_columns(items[schema.SPLIT].gather(item_rows).alias(schema.SPLIT))
+
+
 def _reviewed(edits: LevelEdits) -> pl.Series:
     """Return what reviews said of each row; of several answers the one that counts most: a change before a no."""
     codes = np.zeros(edits.n, np.uint8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,13 @@ from ..store.edits import EditLog
 from ..store.fold import Folded, LevelEdits
 from ..store.folder import ProjectFolder
 from ..store.tables import Table
-from .frames import edited_frame, item_frame, label_columns, label_frame, newest_rows
+from .frames import divided_frame, edited_frame, item_frame, label_columns, label_frame, newest_rows, with_split
 from .levels import Level
 
 Mask = NDArray[np.bool_]
 
+_DIVIDED = "divided"
+"""What the items are kept under once edits gave them their splits."""
 REMOVED_RUN = "removed"
 SOURCE = "source"
 _LAST_FAMILIES = ("crops", "neighbours")
@@ -178,10 +181,15 @@ class StateReader:
         state = self._log.state
         items_frame, metrics, phash = self._base[ITEM]
         item_edits = self._shown_again(ITEM, state.level(ITEM, items_frame.height))
-        below = tuple(self._label_level(name, state, item_edits) for name in LABEL_LEVELS)
+        items_frame = self._kept(
+            _DIVIDED,
+            (items_frame, item_edits.splits, item_edits.split_names),
+            partial(divided_frame, items_frame, item_edits),
+        )
+        below = tuple(self._label_level(name, state, item_edits, items_frame) for name in LABEL_LEVELS)
         late = {
             schema.prediction_level(run.name): self._late_level(
-                run, state.level(run.stored, run.predictions), item_edits
+                run, state.level(run.stored, run.predictions), item_edits, items_frame
             )
             for run in self._runs.values()
         }
@@ -208,8 +216,8 @@ class StateReader:
             for family in self._folder.families(run.stored)
         )
 
-    def _late_level(self, run: Run, edits: LevelEdits, items: LevelEdits) -> Callable[[], Level]:
-        base, stamps = self._base[ITEM][0], tuple(s for s in self._run_stamps() if s[0].startswith(f"{run.stored}/"))
+    def _late_level(self, run: Run, edits: LevelEdits, items: LevelEdits, base: pl.DataFrame) -> Callable[[], Level]:
+        stamps = tuple(s for s in self._run_stamps() if s[0].startswith(f"{run.stored}/"))
 
         def make() -> Level:
             frame, metrics, item_rows = self._prediction_frame(run, base, stamps)
@@ -240,13 +248,13 @@ class StateReader:
         self._predicted[run.stored] = ((items, stamps), made)
         return made
 
-    def _label_level(self, name: str, state: Folded, items: LevelEdits) -> Level:
+    def _label_level(self, name: str, state: Folded, items: LevelEdits, divided: pl.DataFrame) -> Level:
         base, metrics, item_rows = self._base[name]
         edits = self._without_removed_items(item_rows, state.level(name, base.height), items)
         frame = self._kept(
             name,
-            (base, edits.classes, edits.class_names, edits.notes, *edits.verdicts.values()),
-            lambda: edited_frame(base, edits),
+            (base, divided, edits.classes, edits.class_names, edits.notes, *edits.verdicts.values()),
+            lambda: edited_frame(with_split(base, divided, item_rows), edits),
         )
         if name == OBJECT and SOURCE in base.columns:
             edits = _without_waiting(base[SOURCE], edits)

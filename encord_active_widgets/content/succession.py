@@ -7,17 +7,15 @@ follow as parts of the edit that puts the new label in its place.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from ..schema import EXTRA, GEOMETRY, LABELS, SUGGESTED_SOURCE
-from ..store.rows import encode_rows
+from ..store.parts import Part, edit_part
 from .levels import Level
 
 RETURNED_SOURCE = f"{SUGGESTED_SOURCE}returned"
@@ -27,15 +25,6 @@ _OF_SHAPE = frozenset(("bbox", "segmentation", "keypoints", "encord_active_widge
 _KEPT = ("track_id", "annotator", "seconds")
 
 Row = Mapping[str, Any]
-Part = dict[str, Any]
-
-
-def edit_part(level: str, kind: str, rows: NDArray[np.integer], payload: Mapping[str, Any] | None = None) -> Part:
-    """Return one part of an edit, as its `also` lists them."""
-    encoded = encode_rows(np.asarray(rows))
-    data = base64.b64encode(encoded.data).decode()
-    return {"level": level, "kind": kind, "encoding": encoded.encoding, "rows": data, "n": encoded.n,
-            "payload": dict(payload or {})}  # fmt: skip
 
 
 def inherited(pairs: Sequence[tuple[Row, Row]]) -> list[dict[str, Any]]:

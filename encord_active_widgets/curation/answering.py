@@ -7,7 +7,6 @@ where a label of its class is by now.
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ..content.succession import Part, edit_part, handed_on
+from ..content.succession import handed_on
 from ..errors import InputError, unknown
 from ..schema import ITEM, OBJECT, run_of
 from ..store.fold import DECISIONS
+from ..store.parts import Part, edit_part
 from ..store.reasons import kept_reasons
-from ..store.rows import RowSet
 from ..view import View
 from .reviewing import (
     ACCEPTED,
@@ -120,12 +119,8 @@ def answer(
                 "Reject it, or have it drawn again: view.to_label_studio(…), view.to_cvat(…).",
             )
         if entries:
-            first, *others = entries
-            queue.project._edit(
-                first["level"], "review", rows=RowSet(first["encoding"], first["n"], base64.b64decode(first["rows"])),
-                payload={**first["payload"], "also": others}, cause=cause,
-                code=f"view.{decision}()" if decision in ("accept", "reject") else f"view.review(): {decision}",
-            )  # fmt: skip
+            code = f"view.{decision}()" if decision in ("accept", "reject") else f"view.review(): {decision}"
+            queue.project._edit_parts(entries, cause=cause, code=code)
     return work.done
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ..content.values import replace_values
 from ..errors import InputError, unknown
 from ..schema import CLASS_NAME, ITEM, ITEM_ID, OBJECT, ORDINAL, SPLIT
+from ..store.parts import edit_part
 
 if TYPE_CHECKING:
     from ..view import View
@@ -25,7 +25,7 @@ OBJECTS = "objects"
 def write_split(
     view: View, shares: Mapping[str, float], *, by: str | None, groups: str | Sequence[str] | None, seed: int
 ) -> None:
-    """Divide the items of a view and write the column `split`; see `View.split`.
+    """Divide the items of a view, as one edit of the column `split`; see `View.split`.
 
     Raises
     ------
@@ -49,13 +49,17 @@ def write_split(
     counts = _counts(view, frame, by, units)
     wanted = np.array([shares[n] for n in names], np.float64)
     place = divide(counts, wanted / wanted.sum(), seed=seed)
-    column = pl.Series(SPLIT, names, dtype=pl.String).gather(place[units])
-    chosen = frame.select(ORDINAL).with_columns(column)
-    if SPLIT in level.frame.columns:  # of an earlier division, or as the source has it
-        others = level.frame.select(ORDINAL, pl.col(SPLIT).cast(pl.String)).drop_nulls(SPLIT)
-        others = others.filter(~pl.col(ORDINAL).is_in(chosen[ORDINAL].implode()))
-        chosen = pl.concat([others, chosen]).sort(ORDINAL)
-    replace_values(project, ITEM, SPLIT, chosen)
+    codes = place[units]
+    had = frame[SPLIT].cast(pl.String) if SPLIT in frame.columns else None
+    if had is not None and had.equals(pl.Series(names, dtype=pl.String).gather(codes)):
+        return  # divided like this already
+    rows = frame[ORDINAL].to_numpy()
+    parts = [
+        edit_part(ITEM, "split", rows[codes == i], {"split": n}) for i, n in enumerate(names) if (codes == i).any()
+    ]
+    if parts:
+        said = ", ".join(f"{k}={v!r}" for k, v in {**shares, "by": by, "groups": groups, "seed": seed}.items())
+        project._edit_parts(parts, code=f"view.split({said})")
 
 
 def _listed(groups: str | Sequence[str] | None) -> list[str]:

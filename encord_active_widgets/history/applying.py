@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from ..content.levels import Level
 from ..errors import EawError, InputError
 from ..schema import ITEM, LABEL_LEVELS, ORDINAL, prediction_level
-from ..store.rows import encode_rows
+from ..store.parts import Part, edit_part
 from ..verbs.edits import _LONGEST_NOTE, _tag_name
 
 if TYPE_CHECKING:
@@ -86,12 +85,12 @@ def apply_edits(project: Project, file: str | os.PathLike[str]) -> pl.DataFrame:
         found = _Found(snapshot.levels[edits.level])
         parts = [*_tag_parts(found, edits), *_note_parts(found, edits)]
         if parts:
-            payload = {"page": edits.page, "also": [{"level": found.level.stored, **part} for part in parts]}
+            payload = {"page": edits.page, "also": parts}
             project._edit(edits.level, "collected", payload=payload, cause=_CAUSE, code=f"p.apply_edits({str(file)!r})")
     return pl.DataFrame(found.left, schema=LEFT_OUT, orient="row")
 
 
-def _tag_parts(found: _Found, edits: _Edits) -> list[dict[str, Any]]:
+def _tag_parts(found: _Found, edits: _Edits) -> list[Part]:
     """Return what changes: the entries count in their order, as edits do."""
     has, wanted = found.level.edits.tags, dict[str, NDArray[np.bool_]]()
     nobody = np.zeros(found.level.n, np.bool_)
@@ -104,11 +103,11 @@ def _tag_parts(found: _Found, edits: _Edits) -> list[dict[str, Any]]:
         before = has.get(tag, nobody)
         for key, rows in (("add", np.flatnonzero(mask & ~before)), ("remove", np.flatnonzero(before & ~mask))):
             if rows.size:
-                out.append(_part("tag", rows, {key: [tag]}))
+                out.append(edit_part(found.level.stored, "tag", rows, {key: [tag]}))
     return out
 
 
-def _note_parts(found: _Found, edits: _Edits) -> list[dict[str, Any]]:
+def _note_parts(found: _Found, edits: _Edits) -> list[Part]:
     out = []
     for key, text, before in edits.notes:
         row = found.row("note", key, text)
@@ -120,16 +119,8 @@ def _note_parts(found: _Found, edits: _Edits) -> list[dict[str, Any]]:
         if now != before:
             found.left.append(("note", key, text, _OVERTAKEN))
         else:
-            out.append(_part("note", np.array([row], np.uint32), {"text": text}))
+            out.append(edit_part(found.level.stored, "note", np.array([row]), {"text": text}))
     return out
-
-
-def _part(kind: str, rows: NDArray[np.integer], payload: dict[str, Any]) -> dict[str, Any]:
-    encoded = encode_rows(rows)
-    return {
-        "kind": kind, "encoding": encoded.encoding, "rows": base64.b64encode(encoded.data).decode(), "n": encoded.n,
-        "payload": payload,
-    }  # fmt: skip
 
 
 # -- the file ---------------------------------------------------------------------------------------------

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 NOT_THERE = "not there"
 """What is said of a row on the side where there is none."""
 _FAMILY = "difference"
-_EDITS = (("retagged", "tags"), ("noted", "notes"), ("reviewed", "reviews"))
-_TEXT_OF = {"noted": "note", "reviewed": "review"}
+_EDITS = (("retagged", "tags"), ("noted", "notes"), ("reviewed", "reviews"), ("divided anew", "splits"))
+_TEXT_OF = {"noted": "note", "reviewed": "review", "divided anew": "split"}
 _ON_IMAGES = {"added": "label added", "removed": "label removed"}
 """What an image is called whose labels came or went, and that did not itself."""
 _SEPARATOR = "; "

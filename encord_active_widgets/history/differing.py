@@ -23,6 +23,7 @@ from ..schema import (
     LABEL_LEVELS,
     NOTE,
     REVIEWED,
+    SPLIT,
     TAGS,
     URI,
 )
@@ -205,6 +206,14 @@ class Difference:
         """Rows that a review answered otherwise: `level`, `id`, `before`, `after`."""
         return self._texts(REVIEWED)
 
+    @cached_property
+    def splits(self) -> pl.DataFrame:
+        """Images that are in another split: `level`, `id`, `before`, `after`."""
+        s = self._levels[ITEM]
+        rows = np.flatnonzero(s.differs(SPLIT))
+        values = {"before": s.before(SPLIT, rows), "after": s.after(SPLIT, rows)}
+        return _typed(s.named(rows).with_columns(**values), _TEXTS)
+
     def _texts(self, column: str) -> pl.DataFrame:
         """Return the rows where a column differs; a row that is not there has no value."""
         frames = []
@@ -242,19 +251,20 @@ class Difference:
         """How many rows changed in which way: `what`, `change`, `count`."""
         parts = [self.items.select(pl.lit("image").alias("what"), CHANGE)]
         parts.append(self.labels.select(pl.col("level").alias("what"), CHANGE))
-        for word, frame in (("retagged", self.tags), ("noted", self.notes), ("reviewed", self.reviews)):
+        edited = {"retagged": self.tags, "noted": self.notes, "reviewed": self.reviews, "divided anew": self.splits}
+        for word, frame in edited.items():
             parts.append(frame.select(pl.col("level").replace(ITEM, "image").alias("what"), pl.lit(word).alias(CHANGE)))
         counted = pl.concat(parts).group_by("what", CHANGE, maintain_order=True)
         return counted.agg(pl.len().cast(pl.Int64).alias("count"))
 
     def __bool__(self) -> bool:
-        """Tell whether any image, label, tag, note or answer differs."""
+        """Tell whether any image, label, tag, note, answer or split differs."""
         return self.summary.height > 0
 
     @property
     def changed(self) -> View:
         """The images that are there after, and on which anything changed, as a view."""
-        frames = (self.items, self.labels, self.tags, self.notes, self.reviews)
+        frames = (self.items, self.labels, self.tags, self.notes, self.reviews, self.splits)
         ids = pl.concat([f[ITEM_ID] for f in frames]).unique()
         have = self.after.items.df.select(ITEM_ID).filter(pl.col(ITEM_ID).is_in(ids.implode()))
         return self.after.items.by_ids(have[ITEM_ID])
@@ -263,7 +273,7 @@ class Difference:
         """Return the rows that changed as a view: added, changed and also removed ones.
 
         It has the columns `change` (for an image also what happened to its labels), `before` and `after`: the
-        classes, tags, notes and answers that differ, and "not there" on the side where there was no such row.
+        classes, tags, notes, answers and splits that differ, and "not there" on the side where there was no such row.
         Metrics whose values of the same rows changed (three at most, the largest changes first) have a column
         `<metric>_before` beside their own.
         All verbs of views work on it. What is tagged on a removed row shows when its removal is undone.

@@ -17,11 +17,13 @@ from .. import schema
 from ..errors import InputError
 from ..importing.ingest import commit
 from ..schema import CHANGE_ID, CLASS_NAME, ITEM, ITEM_ID, LABEL_ID, LABEL_LEVELS, ORDINAL, REVISION, URI, run_of
-from ..store.between import Part, parts_between
+from ..store.between import parts_between
 from ..store.edits import new_id
 from ..store.fold import TOOK, Edit, Folded, fold, left_out, parse_payload
 from ..store.folder import resolve_address
+from ..store.parts import Part
 from ..store.threeway import CLASS, Conflict, settle
+from ..store.threeway import SPLIT as DIVIDED
 from ..store.translate import Map, translate
 
 if TYPE_CHECKING:
@@ -162,6 +164,10 @@ def _table(project: Project, conflicts: Sequence[Conflict]) -> pl.DataFrame:
         row = level.frame.row(c.row, named=True)
         if c.kind in (CLASS, "deleted"):  # a class that no edit gave is the label's own
             own = project._reader._base[c.level][0][CLASS_NAME][c.row]
+            told = {k: own if v is None else v for k, v in told.items()}
+        elif c.kind == DIVIDED:
+            base = project._reader._base[c.level][0]
+            own = base[schema.SPLIT][c.row] if schema.SPLIT in base.columns else None
             told = {k: own if v is None else v for k, v in told.items()}
         ids = {"id": row[level.key], ITEM_ID: row[ITEM_ID], URI: row[URI]}
         rows.append({"kind": c.kind, "level": name, **ids, **told})

@@ -9,7 +9,6 @@ is on their image.
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ..content.succession import RETURNED_SOURCE, Part, edit_part, handed_on, inherited
+from ..content.succession import RETURNED_SOURCE, handed_on, inherited
 from ..formats.returned_rows import AT, SENT
 from ..formats.source import Fault, Source
 from ..schema import CLASS_NAME, EXTRA, ITEM_ID, KIND_CLASSIFICATION, LABEL_ID, LABEL_LEVELS, OBJECT, ORDINAL, URI
-from ..store.rows import RowSet
+from ..store.parts import Part, edit_part
 from .handed_labels import CORRECT, OURS, HandedLabels, Row, marks_of, same_place
 
 if TYPE_CHECKING:
@@ -156,10 +155,7 @@ def apply_edits(project: Project, returned: Returned, added: pl.Series, *, delet
             _part(entries, level, "relabel", mine, {"class_name": name})
     entries += _moved_parts(project, returned, added)
     if entries:
-        first, *others = entries
-        encoded = RowSet(first["encoding"], first["n"], base64.b64decode(first["rows"]))
-        payload = {**first["payload"], "also": others}
-        project._edit(first["level"], first["kind"], rows=encoded, payload=payload, code=code)
+        project._edit_parts(entries, code=code)
 
 
 def _moved_parts(project: Project, returned: Returned, added: pl.Series) -> list[Part]:

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from ..content.levels import Level
-from ..errors import InputError, unknown
+from ..errors import InputError, UnknownNameError, nearest, unknown
 from ..expressions import contains, rows, tagged, untagged
 
 Spec = dict[str, Any]
@@ -70,7 +70,11 @@ def _clause(spec: Spec, level: Level, expressions: Mapping[str, pl.Expr]) -> pl.
     if "col" in spec:
         name = spec["col"]
         if name not in level.frame.columns:
-            raise unknown("column", str(name), level.frame.columns)
+            # An undo may have taken it: the condition stays, so that a redo brings both back.
+            raise UnknownNameError(
+                f'A condition of the filter is about the column "{name}", which is not there.',
+                f"Remove the condition, or redo what was undone. {nearest(str(name), level.frame.columns)}",
+            )
         return _column_clause(spec, pl.col(name), level.frame.schema[name])
     if "tag" in spec:
         return tagged(str(spec["tag"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,11 +10,12 @@ from numpy.typing import NDArray
 
 from ..schema import ITEM
 from .fold import DECISIONS, Folded, LevelEdits
+from .parts import Part, edit_part
 from .rows import encode_mask, encode_rows
 
 Mask = NDArray[np.bool_]
-Part = dict[str, Any]
-"""One part of an edit, as its payload lists them under `also`."""
+_WORD = {"relabel": "class_name", "split": "split"}
+"""Where the payload of an edit keeps the word it gives."""
 
 
 def parts_between(now: Folded, then: Folded, sizes: Mapping[str, int]) -> list[Part]:
@@ -36,10 +36,18 @@ def parts_between(now: Folded, then: Folded, sizes: Mapping[str, int]) -> list[P
 
 def class_names(level: LevelEdits, names: list[str]) -> NDArray[np.int32]:
     """Return the class that edits gave each row as a place in `names`; -1 where they gave none."""
-    if level.classes is None:
-        return np.full(level.n, -1, np.int32)
-    places = np.array([*(names.index(n) for n in level.class_names), -1], np.int32)
-    return places[level.classes]
+    return _places(level.n, level.classes, level.class_names, names)
+
+
+def split_names(level: LevelEdits, names: list[str]) -> NDArray[np.int32]:
+    """Return the part that edits put each row into as a place in `names`; -1 where they put it into none."""
+    return _places(level.n, level.splits, level.split_names, names)
+
+
+def _places(n: int, codes: NDArray[np.int32] | None, own: tuple[str, ...], names: list[str]) -> NDArray[np.int32]:
+    if codes is None:
+        return np.full(n, -1, np.int32)
+    return np.array([*(names.index(name) for name in own), -1], np.int32)[codes]
 
 
 def or_none(mask: Mask | None, n: int) -> Mask:
@@ -55,12 +63,9 @@ def _of_level(name: str, now: LevelEdits, then: LevelEdits) -> Iterator[Part]:
     yield from _part(name, "restore", old & ~new)
     yield from _of_added(name, now, then)
     names = list(dict.fromkeys([*now.class_names, *then.class_names]))
-    old_class, new_class = class_names(now, names), class_names(then, names)
-    for code in np.unique(new_class[old_class != new_class]).tolist():
-        rows = (old_class != new_class) & (new_class == code)
-        yield from (
-            _part(name, "relabel", rows, {"class_name": names[code]}) if code >= 0 else _part(name, "unlabel", rows)
-        )
+    yield from _of_words(name, class_names(now, names), class_names(then, names), names, ("relabel", "unlabel"))
+    names = list(dict.fromkeys([*now.split_names, *then.split_names]))
+    yield from _of_words(name, split_names(now, names), split_names(then, names), names, ("split", "unsplit"))
     yield from _of_notes(name, now, then)
     for about in dict.fromkeys([*now.verdicts, *then.verdicts]):
         blank = np.zeros(n, np.uint8)
@@ -69,9 +74,19 @@ def _of_level(name: str, now: LevelEdits, then: LevelEdits) -> Iterator[Part]:
             payload = {"decision": DECISIONS[code], "about": about}
             yield from _part(name, "review", (said != wanted) & (wanted == code), payload)
     if not _same_sets(now.apart, then.apart):
-        yield _made(name, "unite", encode_rows(np.empty(0, np.uint32)), {})
+        yield edit_part(name, "unite", encode_rows(np.empty(0, np.uint32)), {})
         for rows in then.apart:
-            yield _made(name, "apart", encode_rows(rows), {})
+            yield edit_part(name, "apart", encode_rows(rows), {})
+
+
+def _of_words(
+    level: str, now: NDArray[np.int32], then: NDArray[np.int32], names: list[str], kinds: tuple[str, str]
+) -> Iterator[Part]:
+    """Give rows the words they had, by edits of the first kind, or take them back, by those of the second."""
+    give, take_back = kinds
+    for code in np.unique(then[now != then]).tolist():
+        rows = (now != then) & (then == code)
+        yield from _part(level, give, rows, {_WORD[give]: names[code]}) if code >= 0 else _part(level, take_back, rows)
 
 
 def _of_tags(name: str, now: LevelEdits, then: LevelEdits) -> Iterator[Part]:
@@ -80,14 +95,14 @@ def _of_tags(name: str, now: LevelEdits, then: LevelEdits) -> Iterator[Part]:
     kept = [t for t in now.tags if t in then.tags]
     same = next((i for i, (a, b) in enumerate(zip(kept, wanted, strict=False)) if a != b), len(kept))
     for tag in [*(t for t in now.tags if t not in then.tags), *kept[same:]]:  # the latter come again in their order
-        yield _made(name, "delete_tag", encode_rows(np.empty(0, np.uint32)), {"name": tag})
+        yield edit_part(name, "delete_tag", encode_rows(np.empty(0, np.uint32)), {"name": tag})
     for i, tag in enumerate(wanted):
         fresh = i >= same
         color, had = then.colors.get(tag), None if fresh else now.colors.get(tag)
         if fresh:
-            yield _made(name, "create_tag", encode_rows(np.empty(0, np.uint32)), {"name": tag, "color": color})
+            yield edit_part(name, "create_tag", encode_rows(np.empty(0, np.uint32)), {"name": tag, "color": color})
         elif color != had:
-            yield _made(name, "color_tag", encode_rows(np.empty(0, np.uint32)), {"name": tag, "color": color})
+            yield edit_part(name, "color_tag", encode_rows(np.empty(0, np.uint32)), {"name": tag, "color": color})
         old = np.zeros(now.n, np.bool_) if fresh else now.tags[tag]
         yield from _part(name, "tag", then.tags[tag] & ~old, {"add": [tag]})
         yield from _part(name, "tag", old & ~then.tags[tag], {"remove": [tag]})
@@ -111,27 +126,22 @@ def _of_notes(name: str, now: LevelEdits, then: LevelEdits) -> Iterator[Part]:
         if now.notes.get(row) != then.notes.get(row):
             texts.setdefault(then.notes.get(row, ""), []).append(row)
     for text, rows in sorted(texts.items()):
-        yield _made(name, "note", encode_rows(np.array(rows)), {"text": text})
+        yield edit_part(name, "note", encode_rows(np.array(rows)), {"text": text})
 
 
 def _of_filters(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[Part]:
     none = encode_rows(np.empty(0, np.uint32))
     for name in now:
         if name not in then:
-            yield _made(ITEM, "delete_filter", none, {"name": name})
+            yield edit_part(ITEM, "delete_filter", none, {"name": name})
     for name, value in then.items():
         if name not in now or now[name] != value:
-            yield _made(ITEM, "save_filter", none, {"name": name, "filter": value})
+            yield edit_part(ITEM, "save_filter", none, {"name": name, "filter": value})
 
 
 def _part(level: str, kind: str, rows: Mask, payload: dict[str, Any] | None = None) -> Iterator[Part]:
     if rows.any():
-        yield _made(level, kind, encode_mask(rows), payload or {})
-
-
-def _made(level: str, kind: str, rows: Any, payload: dict[str, Any]) -> Part:
-    data = base64.b64encode(rows.data).decode()
-    return {"level": level, "kind": kind, "encoding": rows.encoding, "rows": data, "n": rows.n, "payload": payload}
+        yield edit_part(level, kind, encode_mask(rows), payload or {})
 
 
 def _same_sets(a: tuple[NDArray[np.int64], ...], b: tuple[NDArray[np.int64], ...]) -> bool:

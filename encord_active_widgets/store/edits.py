@@ -163,7 +163,7 @@ class EditLog:
                     "level": edit.level,
                     "kind": edit.kind,
                     "what": text,
-                    "n": edit.n,
+                    "n": edit.total,
                     "in_force": None if is_step else edit.edit_id in active,
                     "cause": cause,
                     "code": code,

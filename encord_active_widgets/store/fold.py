@@ -46,11 +46,18 @@ class Edit:
     undoes: str | None
 
     @property
+    def total(self) -> int:
+        """The number of rows, of all parts that are of this kind."""
+        return self.n + sum(int(o["n"]) for o in self._others())
+
+    def _others(self) -> list[dict[str, Any]]:
+        return [o for o in self.payload.get("also", []) if o.get("kind", self.kind) == self.kind]
+
+    @property
     def text(self) -> str:
         """Say in a few words what this edit did."""
-        same = [o["n"] for o in self.payload.get("also", []) if o.get("kind", self.kind) == self.kind]
-        n = self.n + sum(same)
-        one = LABEL if same else PREDICTION if self.level.startswith(PREDICTION) else self.level
+        n, levels = self.total, {self.level, *(o["level"] for o in self._others())}
+        one = LABEL if len(levels) > 1 else PREDICTION if self.level.startswith(PREDICTION) else self.level
         noun = f"{n:,} {one}{'' if n == 1 else 's'}"
         say = _WORDS.get(self.kind)
         return self.kind if say is None else say(self.payload, noun, self.level)
@@ -74,6 +81,11 @@ def _review_words(p: dict[str, Any], noun: str, _: str) -> str:
     return f"reopened {noun}" if p["decision"] == DECISIONS[0] else f"reviewed {noun}: {p['decision']}"
 
 
+def _split_words(p: dict[str, Any], noun: str, _: str) -> str:
+    parts = [p, *(o["payload"] for o in p.get("also", []) if o.get("kind") == "split")]
+    return f"divided {noun} into {', '.join(dict.fromkeys(part['split'] for part in parts))}"
+
+
 _WORDS: dict[str, Callable[[dict[str, Any], str, str], str]] = {
     "tag": _tag_words,
     "rename_tag": _rename_words,
@@ -84,6 +96,7 @@ _WORDS: dict[str, Callable[[dict[str, Any], str, str], str]] = {
     "relabel": lambda p, noun, _: f'relabelled {noun} "{p["class_name"]}"',
     "note": lambda p, noun, _: f"noted on {noun}" if p.get("text") else f"removed the note of {noun}",
     "review": _review_words,
+    "split": _split_words,
     "correct": lambda _, noun, __: f"took corrections of {noun}",
     "apart": lambda _, noun, __: f"said that {noun} are no duplicates of each other",
     "revert": lambda p, *_: f'restored snapshot "{p["name"]}"',
@@ -110,6 +123,9 @@ class LevelEdits:
     classes: NDArray[np.int32] | None = None
     """The class each row was given, as a place in `class_names`; -1 where it has its own."""
     class_names: tuple[str, ...] = ()
+    splits: NDArray[np.int32] | None = None
+    """The part each row was put into, as a place in `split_names`; -1 where it is in the one it came in."""
+    split_names: tuple[str, ...] = ()
     notes: dict[int, str] = field(default_factory=dict)
     added: Mask | None = None
     """Suggested labels that were accepted; the others of that source are not there."""
@@ -148,6 +164,7 @@ class LevelEdits:
             colors=dict(self.colors),
             removed=None if self.removed is None else wide(self.removed),
             classes=None if self.classes is None else wide(self.classes, -1),
+            splits=None if self.splits is None else wide(self.splits, -1),
             notes={k: v for k, v in self.notes.items() if k < n},
             added=None if self.added is None else wide(self.added),
             replaces={k: v for k, v in self.replaces.items() if k < n and v < n},
@@ -330,18 +347,37 @@ def _unite(level: LevelEdits, _: Edit) -> None:
     level.apart = ()
 
 
+Given = NDArray[np.int32] | None
+"""The word each row was given, as a place in a list of words; -1 where it was given none."""
+
+
 def _relabel(level: LevelEdits, edit: Edit) -> None:
-    mask = decode_mask(edit.encoding, edit.rows, level.n)
-    name = edit.payload["class_name"]
-    if name not in level.class_names:
-        level.class_names = (*level.class_names, name)
-    old = np.full(level.n, -1, np.int32) if level.classes is None else level.classes
-    level.classes = np.where(mask, np.int32(level.class_names.index(name)), old)
+    level.classes, level.class_names = _given(level, edit, level.classes, level.class_names, edit.payload["class_name"])
 
 
 def _unlabel(level: LevelEdits, edit: Edit) -> None:
-    if level.classes is not None:
-        level.classes = np.where(decode_mask(edit.encoding, edit.rows, level.n), np.int32(-1), level.classes)
+    level.classes = _taken_back(level, edit, level.classes)
+
+
+def _split(level: LevelEdits, edit: Edit) -> None:
+    level.splits, level.split_names = _given(level, edit, level.splits, level.split_names, edit.payload["split"])
+
+
+def _unsplit(level: LevelEdits, edit: Edit) -> None:
+    level.splits = _taken_back(level, edit, level.splits)
+
+
+def _given(
+    level: LevelEdits, edit: Edit, codes: Given, names: tuple[str, ...], name: str
+) -> tuple[Given, tuple[str, ...]]:
+    mask = decode_mask(edit.encoding, edit.rows, level.n)
+    names = names if name in names else (*names, name)
+    old = np.full(level.n, -1, np.int32) if codes is None else codes
+    return np.where(mask, np.int32(names.index(name)), old), names
+
+
+def _taken_back(level: LevelEdits, edit: Edit, codes: Given) -> Given:
+    return None if codes is None else np.where(decode_mask(edit.encoding, edit.rows, level.n), np.int32(-1), codes)
 
 
 def _note(level: LevelEdits, edit: Edit) -> None:
@@ -379,6 +415,8 @@ _ON_LEVEL: dict[str, Callable[[LevelEdits, Edit], None]] = {
     "remove": _remove,
     "relabel": _relabel,
     "unlabel": _unlabel,
+    "split": _split,
+    "unsplit": _unsplit,
     "note": _note,
     "restore": _restore,
     "add": _add,

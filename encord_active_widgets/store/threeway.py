@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .between import class_names, or_none
+from .between import class_names, or_none, split_names
 from .fold import DECISIONS, Folded, LevelEdits
 
 Values = NDArray[Any]
-CLASS, NOTE, REVIEW, DELETED, FILTER = "class", "note", "review", "deleted", "filter"
+CLASS, NOTE, REVIEW, DELETED, FILTER, SPLIT = "class", "note", "review", "deleted", "filter", "split"
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,12 @@ class Conflict:
     Attributes
     ----------
     kind : str
-        `"class"`, `"note"`, `"review"`, `"deleted"` (deleted here, given another class there) or `"filter"`.
+        `"class"`, `"note"`, `"review"`, `"split"`, `"deleted"` (deleted here, given another class there) or
+        `"filter"`.
     row : int or None
         In its level; None of a saved filter.
     before, ours, theirs : str or None
-        A class that is None is the label's own one.
+        A class or a split that is None is the one that the row came with.
     """
 
     kind: str
@@ -107,6 +108,7 @@ def _level(s: _Sides) -> LevelEdits:
     classes = _classes(s, names, but=torn)
     removed = np.where(torn, or_none(base.removed, n), removed)
     classes = np.where(torn, class_names(base, names), classes)
+    parts = sorted({*base.split_names, *ours.split_names, *theirs.split_names})
     return LevelEdits(
         n,
         tags=_tags(s),
@@ -114,6 +116,8 @@ def _level(s: _Sides) -> LevelEdits:
         removed=removed,
         classes=classes,
         class_names=tuple(names),
+        splits=_splits(s, parts),
+        split_names=tuple(parts),
         notes=_notes(s),
         added=added,
         replaces=dict(s.union.replaces),
@@ -140,6 +144,15 @@ def _classes(s: _Sides, names: list[str], but: NDArray[np.bool_]) -> NDArray[np.
     clash &= ~but  # told of already
     s.report(CLASS, clash, *(_named(codes[clash], names) for codes in sides))
     return classes.astype(np.int32)
+
+
+def _splits(s: _Sides, names: list[str]) -> NDArray[np.int32] | None:
+    if not names:
+        return None
+    sides = [split_names(e, names) for e in (s.base, s.ours, s.theirs)]
+    splits, clash = _pick(*sides)
+    s.report(SPLIT, clash, *(_named(codes[clash], names) for codes in sides))
+    return splits.astype(np.int32)
 
 
 def _torn(s: _Sides, names: list[str]) -> NDArray[np.bool_]:

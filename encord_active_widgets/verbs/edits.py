@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import threading
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from ..errors import InputError, known_name, whole_number
 from ..schema import CHANGE_ID, CLASSIFICATION, ITEM, LABEL, PREDICTION, prediction_level, run_of
 from ..store.fold import Edit
 from ..store.folder import ProjectFolder
+from ..store.parts import Part, edit_part, rows_of
 from ..store.rows import RowSet, encode_rows
 
 if TYPE_CHECKING:
@@ -283,14 +283,15 @@ class EditVerbs:
         if view.level != LABEL:
             return self._edit(view.level, kind, rows=encode_rows(rows), payload=content, cause=cause, code=code)
         frame = self._level(LABEL).frame[rows].select("level", "level_row")
-        parts = [(str(k[0]), encode_rows(part["level_row"].to_numpy())) for k, part in frame.group_by("level")]
-        level, first = parts[0]
-        if len(parts) > 1:
-            content["also"] = [
-                {"level": name, "encoding": r.encoding, "rows": base64.b64encode(r.data).decode(), "n": r.n}
-                for name, r in parts[1:]
-            ]
-        return self._edit(level, kind, rows=first, payload=content, cause=cause, code=code)
+        by_level = frame.group_by("level", maintain_order=True)
+        parts = [edit_part(str(k[0]), kind, part["level_row"].to_numpy(), content) for k, part in by_level]
+        return self._edit_parts(parts, cause=cause, code=code)
+
+    def _edit_parts(self, parts: Sequence[Part], *, cause: str = "python", code: str = "") -> Edit:
+        """Commit some parts as one edit."""
+        first, *others = parts
+        payload = {**first["payload"], "also": others} if others else first["payload"]
+        return self._edit(first["level"], first["kind"], rows=rows_of(first), payload=payload, cause=cause, code=code)
 
     def _edit(
         self,

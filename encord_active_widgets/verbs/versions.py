@@ -179,8 +179,8 @@ class VersionVerbs:
     def merge(self, other: Project | str | os.PathLike[str]) -> pl.DataFrame:
         """Take over the edits of a clone of this project, whole or of a part; return where they contradict ours.
 
-        What only one side changed since they parted counts. Where both changed the same label, note, answer or
-        saved filter in different ways, it stays as it was before they parted, and is listed: decide, and relabel.
+        What only one side changed since they parted counts. Where both changed the same label, note, answer, split
+        or saved filter in different ways, it stays as it was before they parted, and is listed: decide, and relabel.
         `a.merge(b)` and `b.merge(a)` lead to the same. Images and labels that were added to the clone
         come along; metrics, embeddings and runs do not: compute, and add the runs, here. Merging again
         takes what is new since then. One `p.undo()` takes back all edits that came with a merge.
@@ -193,8 +193,8 @@ class VersionVerbs:
         Returns
         -------
         pl.DataFrame
-            The conflicts: `kind` ("class", "note", "review", "filter", or "deleted": one side deleted a label that the
-            other relabelled), `level`, `id`, `item_id`, `uri`, `before` (which is in force), `ours`, `theirs`.
+            The conflicts: `kind` ("class", "note", "review", "split", "filter", or "deleted": one side deleted a label
+            that the other relabelled), `level`, `id`, `item_id`, `uri`, `before` (which is in force), `ours`, `theirs`.
 
         Raises
         ------

@@ -34,10 +34,10 @@ class ViewExports:
         groups: str | Sequence[str] | None = None,
         seed: int = 0,
     ) -> View:
-        """Divide these items into train, val and test, written as the column `split`.
+        """Divide these items into train, val and test: the column `split`, as one edit that can be undone.
 
-        The column is a value like a metric, not an edit: dividing again replaces it, `undo` does not
-        bring an earlier one back, and the same seed does.
+        Items that are not in this view stay in the part they are in. The same seed divides the same items the same
+        way.
 
         Parameters
         ----------
@@ -48,7 +48,7 @@ class ViewExports:
         groups : str or list of str, optional
             Columns whose values must not be torn apart: `"group"` (videos), `"duplicate_group"`.
         seed : int
-            The same seed divides the same items the same way.
+            Of the random order in which items are shared out.
 
         Returns
         -------

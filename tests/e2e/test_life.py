@@ -139,3 +139,29 @@ def test_an_edit_shown_as_saved_survives_kill_9(notebook: NotebookPage, photos: 
     assert int(out.stdout) == 31
     notebook.wait_idle()  # JupyterLab restarts the kernel
     expect(e.banner).to_be_visible(timeout=15_000)
+
+
+def test_an_undo_that_takes_a_column_away_says_which_condition_no_longer_works(
+    notebook: NotebookPage, photos: Path
+) -> None:
+    notebook.open(
+        opened(
+            photos,
+            "p.items.split(train=1, val=0, test=1, seed=1)\nw = p.explore(color='split')\n"
+            "w.filter = pl.col('split') == 'train'\nw",
+        ),
+        "column_gone",
+    )
+    e = notebook.explorer().wait_ready()
+    n = int(notebook.run_cell("len(p)"))
+    e.expect_shown(n // 2)
+    e.tile(0).focus()
+    notebook.page.keyboard.press("Control+z")
+    expect(e.part("undo")).to_be_disabled()
+    expect(e.root.get_by_role("alert")).to_contain_text('about the column "split", which is not there')
+    expect(e.part("color").locator("option:checked")).to_have_text("none")
+    expect(e.conditions).to_have_text("split = train")
+    notebook.shot("column-gone")
+    notebook.run_cell("p.redo()")
+    e.expect_shown(n // 2)
+    notebook.shot("column-back")

@@ -289,6 +289,42 @@ def test_a_seed_divides_the_same_way_and_no_group_is_torn_apart(shared_data: Pat
     ).all()
 
 
+def test_a_division_is_an_edit_that_all_levels_show(cells: ea.Project) -> None:
+    """Objects and predictions carry the split of their image; undo, redo and the history know of it."""
+    boxes = cells.objects.df.select("item_id", "class_name", "x", "y", "w", "h", confidence=pl.lit(0.5))
+    cells.add_predictions("m", boxes)
+    before = cells.df
+    assert cells.items.split(train=1, val=0, test=1, seed=2).df["split"].value_counts().height == 2
+    divided = cells.df
+    split = dict(divided.select("item_id", "split").iter_rows())
+    for view in (cells.objects, cells.predictions["m"], cells.labels):
+        assert [split[i] for i in view.df["item_id"]] == view.df["split"].to_list()
+    n = len(cells)
+    assert cells.history().row(-1, named=True)["n"] == n
+    assert cells.history()["what"][-1] == f"divided {n} items into train, test"
+    cells.items.split(train=1, val=0, test=1, seed=2)
+    assert cells.history()["kind"].to_list().count("split") == 1  # divided like this already
+    assert cells.undo() == [f"divided {n} items into train, test"]
+    assert cells.df.equals(before)
+    assert "split" not in cells.objects.df.columns
+    cells.redo()
+    assert cells.df.equals(divided)
+    assert ea.open(cells.path).df.equals(divided)
+
+
+def test_a_division_of_before_edits_had_it_still_counts(cells: ea.Project) -> None:
+    """Projects of earlier versions keep the column as values; an edit goes on top of it, and undo uncovers it."""
+    rows = pl.DataFrame({"ordinal": cells.df["ordinal"].cast(pl.UInt32), "split": ["val"] * len(cells)})
+    cells._folder.values("split", "item").replace(rows)
+    p = ea.open(cells.path)
+    assert p.df["split"].to_list() == ["val"] * len(p)
+    p.items.head(1).split(train=1, val=0, test=0)
+    assert p.df["split"].to_list() == ["train", *["val"] * (len(p) - 1)]
+    assert p.objects.df["split"].unique().sort().to_list() == ["train", "val"]
+    p.undo()
+    assert p.df["split"].to_list() == ["val"] * len(p)
+
+
 def test_splits_are_written_as_lists(cells: ea.Project, tmp_path: Path) -> None:
     cells.items.head(2).split(train=1, val=1, test=0)
     cells.items.to_lists(tmp_path / "lists")

@@ -128,6 +128,8 @@ def test_two_who_disagree_are_told_and_neither_is_believed(animals: ea.Project, 
     other.objects.by_ids(boxes[:1]).relabel("thing")
     animals.items.by_ids(ids[9:10]).note("mine")
     other.items.by_ids(ids[9:10]).note("theirs")
+    animals.items.by_ids(ids[10:12]).split(train=1, val=0, test=0)
+    other.items.by_ids(ids[11:12]).split(train=0, val=0, test=1)
     a, b, left, right = both_ways(animals, other, tmp_path)
     assert seen(a) == seen(b)
     told = left.sort("kind", "uri").select("kind", "item_id", "before", "ours", "theirs").rows()
@@ -136,6 +138,7 @@ def test_two_who_disagree_are_told_and_neither_is_believed(animals: ea.Project, 
         ("class", ids[7], None, "wolf", "fox"),
         ("deleted", ids[0], "cell", "deleted", "thing"),
         ("note", ids[9], None, "mine", "theirs"),
+        ("split", ids[11], None, "train", "test"),
     ]
     swapped = right.rename({"ours": "theirs", "theirs": "ours"}).select(left.columns)
     assert swapped.sort("kind", "uri").equals(left.sort("kind", "uri"))
@@ -233,7 +236,7 @@ _TAG = st.sampled_from(["a", "b", "c"])
 _KINDS = st.sampled_from(
     [
         *("tag", "untag", "rename_tag", "delete_tag", "remove", "restore", "relabel", "relabel", "unlabel", "note"),
-        *("review", "add", "withdraw", "save_filter", "delete_filter", "undo", "redo"),
+        *("split", "split", "unsplit", "review", "add", "withdraw", "save_filter", "delete_filter", "undo", "redo"),
     ]
 )
 
@@ -263,6 +266,7 @@ def _draw_edits(draw: Any, before: list[Edit], who: str) -> list[Edit]:
             "rename_tag": {"from": word, "to": draw(_TAG)},
             "delete_tag": {"name": word},
             "relabel": {"class_name": word},
+            "split": {"split": word},
             "note": {"text": draw(st.sampled_from(["x", "y", ""]))},
             "review": {"decision": draw(st.sampled_from(["open", "accepted", "rejected"])), "about": draw(_TAG)},
             "save_filter": {"name": word, "filter": draw(_TAG)},
@@ -281,6 +285,9 @@ def _plain(state: Folded) -> dict[tuple[str, ...], Any]:
         for row in range(N):
             out["class", name, str(row)] = (
                 e.class_names[e.classes[row]] if e.classes is not None and e.classes[row] >= 0 else None
+            )
+            out["split", name, str(row)] = (
+                e.split_names[e.splits[row]] if e.splits is not None and e.splits[row] >= 0 else None
             )
             out["note", name, str(row)] = e.notes.get(row)
             out["removed", name, str(row)] = e.removed is not None and bool(e.removed[row])
@@ -326,7 +333,7 @@ def test_merging_is_the_same_in_either_order_and_takes_what_one_side_changed(
         else:
             assert got.get(key) == x, key
             clashes.add(key[0])
-    assert clashes <= {"class", "note", "review", "filter"}
+    assert clashes <= {"class", "note", "review", "split", "filter"}
     assert clashes == {c.kind for c in told_left} - {"deleted"}
     assert [(c.kind, c.row, c.ours, c.theirs) for c in told_left] == [
         (c.kind, c.row, c.theirs, c.ours) for c in told_right
@@ -351,7 +358,9 @@ def test_whatever_two_people_do_their_projects_agree_after_merging(
 
 
 ACTIONS = st.tuples(
-    st.sampled_from(["tag", "untag", "note", "relabel", "relabel objects", "delete", "remove", "undo", "redo"]),
+    st.sampled_from(
+        ["tag", "untag", "note", "relabel", "relabel objects", "delete", "remove", "split", "undo", "redo"]
+    ),
     _ROWS,
     st.sampled_from(WORDS),
 )
@@ -374,6 +383,8 @@ def act(p: ea.Project, what: str, rows: list[int], word: str) -> None:
         items.objects().head(2).delete_label()
     elif what == "remove" and len(items) < 3:
         items.remove()
+    elif what == "split":
+        items.split(train=1, val=0, test=1, seed=WORDS.index(word))
     elif what == "undo":
         p.undo()
     elif what == "redo":

@@ -393,6 +393,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("remove"), _ROWS, st.just("")),
     st.tuples(st.just("accept"), _ROWS, st.just("")),
     st.tuples(st.just("rename"), st.just([]), _TAG),
+    st.tuples(st.just("split"), _ROWS, st.sampled_from(["1", "2"])),
     st.tuples(st.just("undo"), st.just([]), st.just("")),
     st.tuples(st.just("redo"), st.just([]), st.just("")),
 )
@@ -420,6 +421,8 @@ def act(p: ea.Project, what: str, rows: list[int], word: str) -> None:  # noqa: 
         items.remove()
     elif what == "accept":
         items.accept()
+    elif what == "split":
+        items.split(train=1, val=0, test=1, seed=int(word))
     elif what == "rename" and word in p.tags["tag"] and f"{word}2" not in p.tags["tag"]:
         p.rename_tag(word, f"{word}2")
     elif what == "undo":
@@ -466,7 +469,8 @@ def test_restoring_a_snapshot_gives_what_was_seen_then(copies: Any, before: list
 def _seen(p: ea.Project) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what can be seen of a project: items with tags and notes, labels with class and box."""
     items = {
-        r["item_id"]: (frozenset(r["tags"]), r.get("note"), r.get("reviewed")) for r in p.items.df.iter_rows(named=True)
+        r["item_id"]: (frozenset(r["tags"]), r.get("note"), r.get("reviewed"), r.get("split"))
+        for r in p.items.df.iter_rows(named=True)
     }
     labels = {}
     for level in ("objects", "classifications"):
@@ -488,13 +492,13 @@ def test_a_difference_applied_to_the_old_state_gives_the_new_one(  # noqa: C901 
     items, labels = _seen(p)
     for action in after:
         act(p, *action)
-    d = p.diff("then")
+    d, now = p.diff("then"), _seen(p)[0]
     for row in d.items.iter_rows(named=True):
         if row["change"] == "removed":
             del items[row["item_id"]]
         else:
             assert row["change"] == "added"
-            items[row["item_id"]] = (frozenset(), None, None)
+            items[row["item_id"]] = (frozenset(), None, None, now[row["item_id"]][3])  # what it has of itself
     for r in d.labels.iter_rows(named=True):
         if r["change"] in ("removed", "moved"):
             assert labels.pop(r["label_id_before"])[1] == r["before"]
@@ -504,7 +508,7 @@ def test_a_difference_applied_to_the_old_state_gives_the_new_one(  # noqa: C901 
             old = labels[r["label_id"]]
             assert old[1] == r["before"]
             labels[r["label_id"]] = (old[0], r["after"], *old[2:])
-    for place, frame in ((0, d.tags), (1, d.notes), (2, d.reviews)):
+    for place, frame in ((0, d.tags), (1, d.notes), (2, d.reviews), (3, d.splits)):
         for r in frame.iter_rows(named=True):
             value = frozenset(r["after"]) if place == 0 else r["after"]
             if r["level"] == "item" and r["id"] in items:
@@ -518,7 +522,7 @@ def test_a_difference_applied_to_the_old_state_gives_the_new_one(  # noqa: C901 
 _KINDS = st.sampled_from(
     [
         *("tag", "untag", "rename_tag", "delete_tag", "color_tag", "remove", "restore", "relabel", "unlabel", "note"),
-        *("review", "add", "withdraw", "apart", "save_filter", "delete_filter"),
+        *("split", "unsplit", "review", "add", "withdraw", "apart", "save_filter", "delete_filter"),
     ]
 )
 
@@ -533,7 +537,8 @@ def edits(draw: Any) -> list[Edit]:
             "tag": {"add": [word]}, "untag": {"remove": [word]}, "rename_tag": {"from": word, "to": draw(_TAG)},
             "delete_tag": {"name": word},
             "color_tag": {"name": word, "color": draw(st.sampled_from(["#1", "#2", None]))},
-            "relabel": {"class_name": word}, "note": {"text": draw(st.sampled_from(["x", "y", ""]))},
+            "relabel": {"class_name": word}, "split": {"split": word},
+            "note": {"text": draw(st.sampled_from(["x", "y", ""]))},
             "review": {"decision": draw(st.sampled_from(["open", "accepted", "rejected"])), "about": draw(_TAG)},
             "add": {"replaces": {str(row): draw(st.integers(0, N - 1)) for row in decode_rows(*rows[::2])}},
             "save_filter": {"name": word, "filter": draw(_TAG)}, "delete_filter": {"name": word},
@@ -550,12 +555,13 @@ def _plain(state: Folded) -> Any:
     def level(name: str) -> Any:
         e = state.level(name, N)
         classes = [None] * N if e.classes is None else [None if c < 0 else e.class_names[c] for c in e.classes]
+        splits = [None] * N if e.splits is None else [None if c < 0 else e.split_names[c] for c in e.splits]
         removed, added = ([] if m is None else np.flatnonzero(m).tolist() for m in (e.removed, e.added))
         verdicts = {k: v.tolist() for k, v in e.verdicts.items() if v.any()}
         links = {k: v for k, v in e.replaces.items() if k in added}
         tags = [(k, np.flatnonzero(v).tolist()) for k, v in e.tags.items()]
         colors = {k: v for k, v in e.colors.items() if k in e.tags}
-        return tags, colors, removed, added, links, classes, e.notes, verdicts, [a.tolist() for a in e.apart]
+        return tags, colors, removed, added, links, classes, splits, e.notes, verdicts, [a.tolist() for a in e.apart]
 
     return level("item"), level("object"), state.filters
 

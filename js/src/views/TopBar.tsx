@@ -48,14 +48,14 @@ export function TopBar({ drawers }: { drawers: Drawers }): JSX.Element {
       <span class="spacer" />
       <label class="labelled">
         <span class="muted">colour</span>
-        <Select label="Colour by" testid="color" value={store.color.value ?? ""} options={[{ value: "", text: "none" }, ...options(columns)]} onChange={(v) => actions.color(v || null)} />
+        <Select label="Colour by" testid="color" value={offered(columns, store.color.value)} options={[{ value: "", text: "none" }, ...options(columns)]} onChange={(v) => actions.color(v || null)} />
       </label>
       <label class="labelled">
         <span class="muted">sort</span>
         <Select
           label="Sort by"
           testid="sort"
-          value={sort?.by ?? ""}
+          value={offered(spec.columns, sort?.by)}
           options={[{ value: "", text: "as added" }, ...options(spec.columns)]}
           onChange={(v) => actions.sort(v ? { by: v, desc: sort?.desc ?? false } : null)}
         />
@@ -99,6 +99,11 @@ export function TileSize(): JSX.Element {
 function shownLevels(levels: Spec["levels"], now: string): { value: string; text: string; title: string; on: boolean }[] {
   const run = levels.find((l) => l.run && l.id === now) ?? levels.find((l) => l.run);
   return levels.flatMap((l) => (l.run && l !== run ? [] : [{ value: l.id, text: l.run ? "Predictions" : l.title, title: l.run ? `${l.title}: ${count(l.n)}` : count(l.n), on: l.id === now }]));
+}
+
+/** The name, where there is such a column: an undo may have taken it. */
+function offered(columns: readonly Column[], name: string | null | undefined): string {
+  return columns.some((c) => c.name === name) ? (name ?? "") : "";
 }
 
 function options(columns: readonly Column[]): { value: string; text: string; group: string }[] {
