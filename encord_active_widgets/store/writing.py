@@ -56,9 +56,10 @@ def room_for(what: str) -> Iterator[None]:
 
 
 class Writing:
-    """Files of one export: where it fails, those that it made are taken away again.
+    """Files of one export: all of them come to be, or none.
 
-    A file that was there before is replaced by a whole one, or stays what it was.
+    Inside of a `with` block files take their places at its end, once all of them are on the disk: an older export in
+    the same folder is replaced as a whole, or stays what it was. Outside of one, each file takes its place by itself.
 
     Examples
     --------
@@ -70,18 +71,35 @@ class Writing:
     def __init__(self, what: str) -> None:
         self._what = what
         self._made: list[Path] = []
+        self._staged: dict[Path, Path] | None = None
         self._outer = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self._outer.enter_context(room_for(self._what))
+        self._outer.enter_context(self._all_or_none())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._take_away()
         self._outer.__exit__(kind, error, trace)
+
+    @contextlib.contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        staged: dict[Path, Path] = {}
+        self._staged = staged
+        try:
+            yield
+            for path, temporary in staged.items():
+                self._place(temporary, path)
+        except BaseException:
+            for temporary in staged.values():
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+            self._take_away()
+            raise
+        finally:
+            self._staged = None
 
     def folder(self, path: Path) -> None:
         """Make a folder and those above it, as far as they are missing."""
@@ -107,12 +125,18 @@ class Writing:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             yield temporary
-            self.new(path)
-            temporary.replace(path)
+            if self._staged is None:
+                self._place(temporary, path)
+            else:
+                self._staged[path] = temporary
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+    def _place(self, temporary: Path, path: Path) -> None:
+        self.new(path)
+        temporary.replace(path)
 
     def text(self, path: Path, text: str) -> None:
         """Write a file of UTF-8 text."""
