@@ -99,7 +99,7 @@ class VersionVerbs:
         Tags, notes, classes, deleted and removed rows, answers of reviews, saved filters, metrics, splits and runs
         are what they were; images and labels that were added since then are taken out. Image files are not
         touched: one that was changed since then stays changed. Nothing is lost: the log of edits goes on, and
-        sets of embeddings that were made since then stay.
+        sets of embeddings that were made since then stay. A column that came with later rows stays too, without values.
 
         Parameters
         ----------
