@@ -80,6 +80,9 @@ class Evaluation(ABC):
 
     kind = ""
     confidence: float = 0.0
+    classes: tuple[str, ...]
+    _rows: tuple[NDArray[np.integer], NDArray[np.integer]]
+    """Rows, in their levels, of the predictions and the labels that were compared."""
 
     def __init__(self, project: Project, run: Run, view: View) -> None:
         self._project = project
@@ -189,7 +192,6 @@ class Evaluation(ABC):
         """The labels that were missed, with a reason each."""
         return self.labels.filter(pl.col("outcome") == "FN")
 
-    @abstractmethod
     def cell(self, label: str, prediction: str) -> View:
         """Return what is behind a cell of the confusion matrix: predictions, or labels where nothing was predicted.
 
@@ -204,6 +206,24 @@ class Evaluation(ABC):
         -------
         View
             Rows to look at, tag or export.
+        """
+        row, column = (place_of(name, self._axis, self.classes) for name in (label, prediction))
+        rows, columns, chosen, missed = self._cells(self.confidence)
+        hit = (rows == row) & (columns == column)
+        if column == len(self.classes):
+            return View(self._project, self._label_level).at(self._rows[1][missed[hit[chosen.size :]]])
+        return View(self._project, prediction_level(self.run)).at(self._rows[0][chosen[hit[: chosen.size]]])
+
+    @property
+    @abstractmethod
+    def _axis(self) -> list[str]:
+        """The names of the columns of the confusion matrix; those of the rows, or of all but the last."""
+
+    @abstractmethod
+    def _cells(self, confidence: float) -> tuple[I64, I64, I64, I64]:
+        """Return the row and column of every prediction that counts and of every label nothing was predicted for.
+
+        Also the places, among predictions and labels, of what each came from: predictions, then labels.
         """
 
     def _view(self, level: str, rows: NDArray[np.integer], extra: pl.DataFrame) -> View:

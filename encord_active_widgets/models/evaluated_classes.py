@@ -21,10 +21,9 @@ from ..schema import (
     LABEL_ID,
     PREDICTION_ID,
     PROBABILITIES,
-    prediction_level,
 )
 from ..view import View
-from .evaluated import Confusion, Evaluation, codes_of, gathered, named, place_of, unlike
+from .evaluated import Confusion, Evaluation, codes_of, gathered, named, unlike
 
 if TYPE_CHECKING:
     from ..content.state import Run
@@ -168,28 +167,6 @@ class ClassificationEvaluation(Evaluation):
             chosen,
             missed,
         )
-
-    def cell(self, label: str, prediction: str) -> View:
-        """Return the predictions behind a cell of the confusion matrix, or the labels without one.
-
-        Parameters
-        ----------
-        label : str
-            Class of the labels: a row of the matrix.
-        prediction : str
-            Class of the predictions: a column of the matrix.
-
-        Returns
-        -------
-        View
-            Rows to look at, tag or export.
-        """
-        row, column = (place_of(name, self._axis, self.classes) for name in (label, prediction))
-        rows, columns, chosen, missed = self._cells(self.confidence)
-        hit = (rows == row) & (columns == column)
-        if column == len(self.classes):
-            return View(self._project, CLASSIFICATION).at(self._rows[1][missed[hit[chosen.size :]]])
-        return View(self._project, prediction_level(self.run)).at(self._rows[0][chosen[hit[: chosen.size]]])
 
     @cached_property
     def _calibration(self) -> tuple[pl.DataFrame, float | None]:

@@ -19,10 +19,9 @@ from ..schema import (
     LABEL_ID,
     OBJECT,
     PREDICTION_ID,
-    prediction_level,
 )
 from ..view import View
-from .evaluated import Confusion, Evaluation, gathered, named, place_of, unlike
+from .evaluated import Confusion, Evaluation, gathered, named, unlike
 
 if TYPE_CHECKING:
     from ..content.state import Run
@@ -181,7 +180,7 @@ class DetectionEvaluation(Evaluation):
         from ..evaluation.curves import confusion_table
 
         t = self._threshold(self.iou if iou is None else iou)
-        rows, columns = self._cells(t, self.confidence if confidence is None else confidence)[:2]
+        rows, columns = self._cells(self.confidence if confidence is None else confidence, t)[:2]
         names = self._axis
         counts = confusion_table(rows, columns, len(names), len(names))
         frame = pl.DataFrame({"label": names, **{n: counts[:, i] for i, n in enumerate(names)}})
@@ -196,11 +195,8 @@ class DetectionEvaluation(Evaluation):
 
         return unlike([*self.classes, BACKGROUND])
 
-    def _cells(self, t: int, confidence: float) -> tuple[I64, I64, I64, I64]:
-        """Return the row and column of every prediction that counts and of every label nothing was predicted for.
-
-        Also the places, among predictions and labels, of what each came from: predictions, then labels.
-        """
+    def _cells(self, confidence: float, t: int | None = None) -> tuple[I64, I64, I64, I64]:
+        t = self._threshold(self.iou) if t is None else t
         p, truth, m = self.found.predictions, self.found.labels, self.found.matches
         k = len(self.classes)
         rows = self.label_codes(t)
@@ -215,28 +211,6 @@ class DetectionEvaluation(Evaluation):
             chosen,
             missed,
         )
-
-    def cell(self, label: str, prediction: str) -> View:
-        """Return what is behind a cell of the confusion matrix: predictions, or labels where nothing was predicted.
-
-        Parameters
-        ----------
-        label : str
-            Class of the labels: a row of the matrix.
-        prediction : str
-            Class of the predictions: a column of the matrix.
-
-        Returns
-        -------
-        View
-            Rows to look at, tag or export.
-        """
-        row, column = (place_of(name, self._axis, self.classes) for name in (label, prediction))
-        rows, columns, chosen, missed = self._cells(self._threshold(self.iou), self.confidence)
-        hit = (rows == row) & (columns == column)
-        if column == len(self.classes):
-            return View(self._project, OBJECT).at(self._rows[1][missed[hit[chosen.size :]]])
-        return View(self._project, prediction_level(self.run)).at(self._rows[0][chosen[hit[: chosen.size]]])
 
     @cached_property
     def _calibration(self) -> tuple[pl.DataFrame, float | None]:
