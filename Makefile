@@ -105,7 +105,7 @@ fuzz: $(STAMPS)/python  ## fuzz the readers of labels by coverage; FUZZ_SECONDS=
 	done
 
 docs: $(STAMPS)/python  ## the documentation site in build/site, warnings as errors
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "build/site/index.html"
+	NO_MKDOCS_2_WARNING=1 TQDM_DISABLE=1 $(BIN)/mkdocs build --strict --quiet && echo "build/site/index.html"
 
 readme: setup  ## refresh what is generated: the table in docs/guides/metrics.md and the screenshot of README.md
 	$(BIN)/python tests/readme_tables.py --write >/dev/null
