@@ -14,6 +14,12 @@ UV := UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 export CHROMIUM
 PYTEST_ARGS ?=
+# Two workers, a file each: most tests wait for a compiler, a disk or a process half of the time. Browser tests
+# measure what is felt, so they have the machine for themselves.
+UNIT := $(BIN)/python -m pytest -m "not e2e" -n 2 --dist loadfile $(PYTEST_ARGS)
+E2E := $(BIN)/python -m pytest -m e2e $(PYTEST_ARGS)
+# `make test PYTEST_ARGS="-k word"` may leave one of the two without tests, which pytest says by 5.
+OR_NONE := $(if $(strip $(PYTEST_ARGS)),|| [[ $$? = 5 ]])
 
 .PHONY: help setup browser bundle demo test torch pythons lint format types js unit e2e bench fuzz docs readme build clean
 
@@ -53,7 +59,8 @@ demo: setup  ## the quickstart in JupyterLab; HEADLESS=1 runs it without a scree
 	@PYTHONPATH=tests $(BIN)/python -m e2e.demo $(if $(HEADLESS),--headless)
 
 test: setup lint js $(if $(CI),torch)  ## linters, types, JavaScript tests, Python tests, browser tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(UNIT) $(OR_NONE)
+	$(E2E) $(OR_NONE)
 
 lint: $(STAMPS)/python  ## ruff, formatting, mypy, import rules
 	$(BIN)/ruff check .
@@ -70,10 +77,10 @@ js: bundle  ## TypeScript types and unit tests
 	cd js && npm run --silent test
 
 unit: setup  ## Python tests without a browser
-	$(BIN)/python -m pytest -m "not e2e" $(PYTEST_ARGS)
+	$(UNIT)
 
 e2e: setup  ## browser tests: JupyterLab, Notebook 7, marimo
-	$(BIN)/python -m pytest -m e2e $(PYTEST_ARGS)
+	$(E2E)
 
 # PyTorch takes 5 GB with what it brings: its tests have an environment of their own, and run by themselves in CI only.
 torch: $(STAMPS)/python  ## tests of the PyTorch adapter, in an environment of their own
@@ -88,7 +95,7 @@ pythons: $(STAMPS)/python  ## Python tests on the other versions that are named;
 	  place=$(VENV)/other/$$(basename $$python); \
 	  $(BIN)/uv venv --quiet --allow-existing --python $$python $$place; \
 	  $(BIN)/uv pip install --quiet --python $$place/bin/python -e '.[test]'; \
-	  $$place/bin/python -m pytest -q -m "not e2e" $(PYTEST_ARGS); \
+	  $$place/bin/python -m pytest -q -m "not e2e" -n 2 --dist loadfile $(PYTEST_ARGS); \
 	done
 
 $(STAMPS)/bench: $(STAMPS)/python

@@ -15,6 +15,7 @@ import encord_active_widgets as ea
 PUBLIC = [
     "project.Project",
     "verbs.making.Making",
+    "verbs.adding.Adding",
     "verbs.edits.EditVerbs",
     "verbs.runs.RunVerbs",
     "verbs.versions.VersionVerbs",

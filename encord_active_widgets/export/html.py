@@ -18,9 +18,10 @@ from ..errors import InputError, unknown
 from ..exchange.exporting import Exported
 from ..protocol import PROTOCOL_VERSION
 from ..protocol.filters import EMPTY, Spec
+from ..protocol.overlays import has_shapes, skeletons
 from ..protocol.router import finite
 from ..protocol.service import Service
-from ..schema import CLASS_NAME, CLASSIFICATION, ITEM, OBJECT, run_of
+from ..schema import CLASS_NAME, ITEM, OBJECT, run_of
 from ..store.rows import encode_rows
 from ..store.writing import room_for
 from . import contents, pictures
@@ -134,7 +135,7 @@ class _Page:
         self.items = service.snapshot().items
         whole = self.chosen.whole
         self.item_rows = rows if whole.item_rows is None else whole.item_rows.gather(rows).to_numpy().astype(np.uint32)
-        self.cropped = whole.item_rows is not None and whole.name != CLASSIFICATION and service._has_shapes(whole)
+        self.cropped = has_shapes(whole)
         # Pictures of whole images: one an image, however many rows lie on it.
         self.images, self.image_of = np.unique(self.item_rows, return_inverse=True)
         if service.name == ITEM:
@@ -245,8 +246,8 @@ class _Page:
                     entry["predictions"], entry["predicted_buffers"] = predicted.of(int(self.images[place]), pack)
                 found.append(entry)
             blocks.append(block(f"overlays-{number}", pack.encode(finite({"found": found}))))
-        skeletons = service._skeletons() if labels.has_keypoints or (predicted and predicted.has_keypoints) else {}
-        return blocks, n, {"overlays": bool(n), "run": run, "skeletons": skeletons}
+        bones = skeletons(self.project) if labels.has_keypoints or (predicted and predicted.has_keypoints) else {}
+        return blocks, n, {"overlays": bool(n), "run": run, "skeletons": bones}
 
     def _albums(
         self, side: int | None, room: int

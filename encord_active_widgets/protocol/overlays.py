@@ -11,13 +11,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ..content.levels import Level
+from ..project import Project
 from ..schema import (
     CLASS_NAME,
+    CLASSIFICATION,
+    KIND_CLASSIFICATION,
     KIND_KEYPOINTS,
     KIND_MASK,
     KIND_POINT,
     KIND_POLYLINE,
     KIND_ROTATED_BOX,
+    OBJECT,
     ORDINAL,
 )
 
@@ -25,6 +29,13 @@ _MOST_OBJECTS = 5000
 _MASK_CELLS = 48
 """Rows and columns at most of a mask whose outline is drawn on a tile."""
 _POINT_PX = 3.0
+
+
+def has_shapes(level: Level) -> bool:
+    """Tell whether rows are objects; the classes of images, given or predicted, have no place on them."""
+    if level.item_rows is None or level.name == CLASSIFICATION:
+        return False
+    return level.name == OBJECT or bool(level.n and level.frame["kind"][0] != KIND_CLASSIFICATION)
 
 
 def drawn_objects(level: Level, item_row: int) -> tuple[list[dict[str, Any]], list[bytes]]:
@@ -172,3 +183,15 @@ def _corners(loop: NDArray[np.float64]) -> NDArray[np.float64]:
     turn = (loop - before)[:, 0] * (after - loop)[:, 1] - (loop - before)[:, 1] * (after - loop)[:, 0]
     kept: NDArray[np.float64] = loop[turn != 0]
     return kept
+
+
+def skeletons(project: Project) -> dict[str, Any]:
+    """Return the names and bones of each class's keypoints, as COCO's categories give them."""
+    found: dict[str, Any] = {}
+    for header in project._folder.headers():
+        for c in header.get("categories") or []:
+            if isinstance(c, dict) and isinstance(c.get("keypoints"), list):
+                bones = [b for b in c.get("skeleton") or [] if isinstance(b, list) and len(b) == 2]
+                edges = [[int(i) - 1 for i in b] for b in bones if all(isinstance(i, int) and i > 0 for i in b)]
+                found[str(c.get("name"))] = {"names": [str(k) for k in c["keypoints"]], "edges": edges}
+    return found

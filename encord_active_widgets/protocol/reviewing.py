@@ -14,7 +14,7 @@ from ..curation.reviewing import MISSED, Queue
 from ..errors import InputError
 from ..schema import CLASS_NAME, ITEM, NOTE, OBJECT, URI, prediction_level
 from .editing import Editing
-from .overlays import drawn
+from .overlays import drawn, skeletons
 from .router import Buffers, Handler, Reply, finite
 from .service import Service
 
@@ -125,7 +125,7 @@ class Review:
                     "others": [o for o in others.get(asked["item_row"], []) if o["row"] != asked["label_row"]],
                 }
             )
-        head = {"id": self._queue.id, "entries": entries, "skeletons": service._skeletons()}
+        head = {"id": self._queue.id, "entries": entries, "skeletons": skeletons(service.project)}
         return Reply(finite(head), shapes.buffers())
 
     def _others(self, item_rows: pl.Series, shapes: _Shapes) -> dict[int, list[Drawn]]:

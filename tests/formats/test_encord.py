@@ -165,7 +165,9 @@ def project(tmp_path: Path) -> ea.Project:
     )
 
 
-@pytest.mark.parametrize(("where", "names"), list(CONTRACT.items()), ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(
+    ("where", "names"), list(CONTRACT.items()), ids=[f"{c.__name__}.{call}" for c, call in CONTRACT]
+)
 def test_the_sdk_has_every_call_that_an_upload_makes(where: tuple[type, str], names: set[str]) -> None:
     parameters = inspect.signature(getattr(*where)).parameters
     assert names <= set(parameters)

@@ -149,3 +149,25 @@ def test_explorer_moves_between_sliders_and_missed_labels(project):
     with pytest.raises(EawError, match="level"):
         w.level = "prediction:none"
     w.close()
+
+
+def test_predicted_keypoints_have_their_bones_where_no_label_has_any(tmp_path):
+    names = ["labelled.png", "bare.png"]
+    for name in names:
+        Image.new("RGB", (100, 80)).save(tmp_path / name)
+    points = {"keypoints": [10, 10, 2, 40, 30, 2, 60, 60, 2], "category_id": 1}
+    truth = {
+        "images": [{"id": i, "file_name": n, "width": 100, "height": 80} for i, n in enumerate(names)],
+        "annotations": [{"id": 1, "image_id": 0, "bbox": [5, 5, 60, 60], "area": 3600, "num_keypoints": 3, **points}],
+        "categories": [{"id": 1, "name": "arm", "keypoints": ["a", "b", "c"], "skeleton": [[1, 2], [2, 3]]}],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    p = ea.Project.from_coco(tmp_path / "truth.json", images=tmp_path, path=tmp_path / "p.eaw")
+    (tmp_path / "found.json").write_text(json.dumps([{"image_id": 1, "score": 0.9, **points}]))
+    p.add_predictions("m", tmp_path / "found.json")
+    images = Service(p.items)
+    head = images.row_detail({"row": 1, "run": "m"}, []).head
+    assert head["objects"] == []
+    assert [o["kind"] for o in head["predictions"]] == ["keypoints"]
+    assert head["skeletons"] == {"arm": {"names": ["a", "b", "c"], "edges": [[0, 1], [1, 2]]}}
+    assert images.row_detail({"row": 1}, []).head["skeletons"] == {}
