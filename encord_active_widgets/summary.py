@@ -145,6 +145,8 @@ def _blurry(frame: pl.DataFrame) -> int:
 
 
 def _next(level: Level, project: Project) -> str:
+    if level.alive_frame().is_empty():
+        return "p.add_images(…)" + (" · p.problems" if project.problems.height else "")
     if "sharpness" not in level.metrics:
         return "p.compute() for metrics, duplicates and a map"
     if not project.embeddings:

@@ -79,6 +79,13 @@ def test_anything_else_is_refused_with_a_remedy(text, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_the_parser_says_is_shown_without_its_tree():
+    with pytest.raises(InputError) as told:
+        parse_query('__import__("os").system("touch marker")')
+    assert "field access is currently unsupported" in told.value.message
+    assert "ObjectName" not in told.value.message
+
+
 @given(st.text(max_size=60) | st.text(alphabet="plea.co\"(w)<>=!&|~[]0123456789'\\-+*/% \n", max_size=60))
 def test_no_text_does_more_than_be_read_or_refused(text):
     try:

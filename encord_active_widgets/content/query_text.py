@@ -250,5 +250,6 @@ def _shown(node: ast.AST) -> str:
 
 
 def _first_line(error: BaseException) -> str:
+    """Return what the parser says, without the tree it prints behind it."""
     lines = str(error).strip().splitlines()
-    return f"{lines[0]:.100}".rstrip(".") if lines else type(error).__name__
+    return re.sub(r": [A-Z]\w*[({].*", "", lines[0])[:100].rstrip(".") if lines else type(error).__name__

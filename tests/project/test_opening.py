@@ -297,3 +297,11 @@ def test_a_relabelled_project_says_that_its_metrics_are_of_before(tmp_path: Path
     assert "labels have changed" in repr(p)
     p.compute()
     assert "labels have changed" not in repr(p)
+
+
+def test_a_project_without_any_image_says_what_to_look_at(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"no image")
+    p = ea.Project.from_folder(tmp_path / "photos", tmp_path / "p.eaw")
+    assert "p.add_images(…) · p.problems" in repr(p)
+    assert "p.compute()" not in repr(p)
